@@ -1,0 +1,6 @@
+"""Array kernels of qdist: real arrays in, real arrays out. They know axes and bits, not qubits, and import JAX only."""
+
+from qdist_kernels.namespace import is_jax, namespace
+from qdist_kernels.transfer import outer, scale, select, settle, transfer
+
+__all__ = ["is_jax", "namespace", "outer", "scale", "select", "settle", "transfer"]

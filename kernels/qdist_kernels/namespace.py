@@ -1,0 +1,25 @@
+"""Which array library an expression runs in: NumPy for plain numbers, JAX for traced and device values."""
+
+import sys
+from typing import Any
+
+
+def is_jax(value: Any) -> bool:
+    """Whether `value` is a JAX array or tracer. Never imports JAX: without it nothing can be one."""
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(value, jax.Array)
+
+
+def namespace(*values: Any) -> Any:
+    """`jax.numpy` if any of `values` is a JAX array or tracer, else `numpy`.
+
+    Small concrete matrices are built by NumPy (microseconds, no compilation); the same code traces under
+    `jax.grad`, `jax.jit` and `jax.vmap` when a noise parameter is a tracer.
+    """
+    if any(is_jax(v) for v in values):
+        import jax.numpy
+
+        return jax.numpy
+    import numpy
+
+    return numpy

@@ -1,0 +1,136 @@
+"""The instructions of the machine: what happens to named digits, with every number already in a matrix.
+
+A wire is a named digit of a correlation vector: a qubit (I, Z, X, Y: four entries) or a classical bit (I, Z: two). The
+network room lowers steps of a program to these instructions; the planner turns them into kernel calls. Matrices act
+on stored vectors, so their rows and columns are in digit order.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Test:
+    """A question to classical bits: is the integer made of `bits` (the first least significant) one of `values`?
+
+    With `parity` set instead of `values`: is the sum of the bits modulo 2 equal to it? Any number of bits can be asked
+    for a parity, since it is one product of their Z digits.
+    """
+
+    __test__ = False  # keeps pytest from collecting it
+
+    bits: tuple[str, ...]
+    values: frozenset[int] | None = None
+    parity: int | None = None
+
+    def holds(self, outcomes: list[Any]) -> Any:
+        """The answer for known outcomes: ints, or integer arrays of one length (one entry per shot)."""
+        if self.parity is not None:
+            return sum(outcomes) % 2 == self.parity
+        integer = sum(outcome << k for k, outcome in enumerate(outcomes))
+        return np.isin(integer, list(self.values or ()))
+
+
+@dataclass(frozen=True, eq=False)
+class Create:
+    """New qubits in a state: `vector` has shape (4ⁿ,)."""
+
+    qubits: tuple[str, ...]
+    vector: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Act:
+    """A matrix of shape (4ⁿ, 4ⁿ), or (shots, 4ⁿ, 4ⁿ), on live qubits; with `when`, only where the test holds."""
+
+    qubits: tuple[str, ...]
+    matrix: Any
+    when: Test | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class JointRelax:
+    """Waiting for one random time together: a correlated mixture of relaxations, exact.
+
+    Written for the deviation from equilibrium, relaxation is diagonal, so the average over the random time is one
+    factor per combination of digits: shift Z by −`equilibria`·I, multiply by `factors`, shift back.
+
+    Attributes:
+        qubits: The n qubits that wait.
+        equilibria: ⟨Z⟩ at equilibrium of each, shape (n,).
+        factors: E[Π_q exp(−rate_q(digit)·wait_q)], shape (4ⁿ,), digit order.
+    """
+
+    qubits: tuple[str, ...]
+    equilibria: np.ndarray
+    factors: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Observe:
+    """An outcome 0 or 1 is written to a bit.
+
+    Attributes:
+        qubit: The qubit that is observed.
+        bit: The new bit.
+        outcomes: One completely positive matrix per true outcome, shape (4, 4), or (1, 4) if the qubit is destroyed.
+        confusion: P(bit reads r | true outcome o) as `confusion[r, o]`.
+        when: If given, the qubit is observed only where the test holds, and the bit is a copy of `otherwise` elsewhere.
+        otherwise: The bit that is copied; `None` is the constant 0.
+    """
+
+    qubit: str
+    bit: str
+    outcomes: tuple[np.ndarray, np.ndarray]
+    confusion: np.ndarray
+    when: Test | None = None
+    otherwise: str | None = None
+
+    @property
+    def keeps_qubit(self) -> bool:
+        return self.outcomes[0].shape[0] == 4
+
+
+@dataclass(frozen=True)
+class Parity:
+    """A new bit that is the sum of others modulo 2."""
+
+    bit: str
+    of: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Project:
+    """Only the branches where the test holds go on; the trace becomes their probability (a herald)."""
+
+    test: Test
+    label: str
+
+
+@dataclass(frozen=True)
+class Remove:
+    """A qubit leaves the simulation: partial trace."""
+
+    qubit: str
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """Reduced states are read, without disturbing anything.
+
+    Attributes:
+        label: What the program calls this moment.
+        groups: The groups of qubits to be read, each as one reduced state.
+        relaxations: For each group, one matrix (4, 4) or (shots, 4, 4) a qubit: what it suffers until the common moment.
+        time: The moment in seconds: a mean, or one value per shot.
+    """
+
+    label: str
+    groups: tuple[tuple[str, ...], ...]
+    relaxations: tuple[tuple[Any, ...], ...]
+    time: Any
+
+
+Instruction = Create | Act | JointRelax | Observe | Parity | Project | Remove | Look

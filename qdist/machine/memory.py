@@ -1,0 +1,78 @@
+"""How much memory there is, and whether a plan fits."""
+
+import os
+from pathlib import Path
+
+from qdist.errors import QdistError
+from qdist.machine.plan import Plan
+
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+MEMINFO = "/proc/meminfo"
+
+
+def available_bytes() -> int:
+    """Bytes that can be taken on this host now: what is free, or what a batch system's control group allows."""
+    limits = [_free_bytes()]
+    for path in CGROUP_LIMITS:
+        try:
+            limits.append(int(Path(path).read_text()))
+        except (OSError, ValueError):
+            continue
+    return min(limits)
+
+
+def _free_bytes() -> int:
+    try:
+        for line in Path(MEMINFO).read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def device_bytes() -> tuple[int, str]:
+    """Bytes that vectors may take where JAX computes, and the name of that place.
+
+    On an accelerator the limit is its own memory; on a CPU it is what the host has available.
+    """
+    import jax
+
+    device = jax.devices()[0]
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0)), f"this {device.device_kind}"
+    return available_bytes(), "this machine"
+
+
+def check_memory(plan: Plan) -> None:
+    """Raise if a plan needs more memory than there is, with what is needed, what there is and what would fit.
+
+    Raises:
+        QdistError: Nothing has been allocated.
+    """
+    if plan.peak_bytes <= 2**20:
+        return
+    available, place = device_bytes()
+    if plan.peak_bytes <= available:
+        return
+    width = plan.largest / 2
+    cut = plan.largest
+    while cut > 0 and 2**cut * plan.itemsize * 3 > available:
+        cut -= 1
+    single = " Half of it is enough with precision = \"float32\"." if plan.itemsize == 8 else ""
+    raise QdistError(
+        f"The memory for the run must be at most what {place} has, {in_units(available)}, but the largest cluster has "
+        f"{width:g} qubits (a classical bit counts half) and the run needs {in_units(plan.peak_bytes)}.{single} "
+        f"Clusters of up to {cut // 2} qubits fit here. Measure or discard qubits earlier "
+        "(`qdist plan` shows the clusters over time)."
+    )
+
+
+def in_units(count: int) -> str:
+    """`1536` as `1.5 KiB`."""
+    value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+    while value >= 1024 and len(units) > 1:
+        value /= 1024
+        units.pop(0)
+    return f"{value:.4g} {units[0]}"

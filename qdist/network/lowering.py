@@ -1,0 +1,519 @@
+"""A program on a network becomes instructions: devices add noise, clocks add waiting, messages add delays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from qdist.errors import QdistError
+from qdist.machine.instructions import (
+    Act,
+    Create,
+    Instruction,
+    JointRelax,
+    Look,
+    Observe,
+    Parity,
+    Project,
+    Remove,
+    Test,
+)
+from qdist.network.devices import Device
+from qdist.network.draws import Draws
+from qdist.network.graph import Network
+from qdist.network.ledger import Ledger
+from qdist.network.program import (
+    Apply,
+    Combine,
+    Discard,
+    Generate,
+    Herald,
+    Lose,
+    Measure,
+    Prepare,
+    Program,
+    Record,
+    Reset,
+    Send,
+    Step,
+    Twirl,
+    Wait,
+    touched,
+)
+from qdist.network.timing import Clock, DrawnClock, ExactClock, Moment, RandomOrderError
+from qdist.network.waiting import Race
+from qdist.physics import channels, gates, pauli
+from qdist.physics.channels import Channel
+from qdist.physics.gates import Gate
+from qdist_kernels.namespace import is_jax, namespace
+
+MAX_JOINT_QUBITS = 12
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """What a program means on a network.
+
+    Attributes:
+        instructions: In an order that respects cause and effect.
+        bits: The wire that holds each bit of `Program.bits` at the end; `None` for a bit that was never written.
+        ledger: Pairs and classical bits.
+        groups: The groups of qubits that every `Look` reads, in this order.
+    """
+
+    instructions: tuple[Instruction, ...]
+    bits: Mapping[str, str]
+    ledger: Ledger
+    groups: tuple[tuple[str, ...], ...]
+
+
+def lower(
+    program: Program,
+    network: Network,
+    *,
+    groups: tuple[tuple[str, ...], ...] = (),
+    draws: Draws | None = None,
+) -> Lowered:
+    """Translate a checked program.
+
+    A qubit decoheres between two steps that touch it, with its device's T1 and T2, and the decoherence is applied
+    when it is next touched. A step starts when all its qubits are ready and all bits that it depends on have arrived.
+    A gate's error stands for everything that happens during the gate.
+
+    Args:
+        program: A program that `check_program` accepts.
+        network: Where it runs.
+        groups: The groups of qubits to be read at every `Record` step.
+        draws: Random numbers of attempts for a batch of shots; without it, random waiting is averaged exactly.
+
+    Raises:
+        RandomOrderError: Exact averages were asked for where the program needs drawn times.
+    """
+    lowering = _Lowering(program, network, groups, draws)
+    for number, step in enumerate(program.steps):
+        try:
+            lowering.step(number, step)
+        except QdistError as error:
+            raise QdistError(f"Step {number} ({type(step).__name__.lower()}): {error}") from None
+    wires = {bit: lowering.wires[bit] for bit in program.bits}
+    return Lowered(tuple(lowering.out), wires, lowering.ledger, groups)
+
+
+@cache
+def _concrete_relaxation(t1: float, t2: float, population: float, duration: float) -> np.ndarray:
+    return pauli.digit_order(channels.thermal_relaxation(duration, t1, t2, excited_population=population).ptm, 1)
+
+
+def relaxation(device: Device, duration: Any) -> Any:
+    """The matrix of waiting, (4, 4), or (shots, 4, 4) for an array of durations; `None` where nothing happens."""
+    if isinstance(duration, np.ndarray) and duration.ndim:
+        if np.isinf(device.t1) and np.isinf(device.t2):
+            return None
+        return _relaxations(device, duration)
+    values = (device.t1, device.t2, device.excited_population, duration)
+    if any(is_jax(value) for value in values):
+        return pauli.digit_order(channels.thermal_relaxation(duration, device.t1, device.t2, excited_population=values[2]).ptm, 1)
+    if duration == 0 or (np.isinf(device.t1) and np.isinf(device.t2)):
+        return None
+    return _concrete_relaxation(float(values[0]), float(values[1]), float(values[2]), float(duration))
+
+
+def _relaxations(device: Device, durations: np.ndarray) -> np.ndarray:
+    """One matrix a shot: I, Z, X, Y order, Z relaxes with T1 towards 1−2p, X and Y decay with T2."""
+    matrices = np.zeros((len(durations), 4, 4))
+    decay = np.exp(-durations / device.t1)
+    matrices[:, 0, 0] = 1.0
+    matrices[:, 1, 0] = (1 - 2 * device.excited_population) * (1 - decay)
+    matrices[:, 1, 1] = decay
+    matrices[:, 2, 2] = matrices[:, 3, 3] = np.exp(-durations / device.t2)
+    return matrices
+
+
+@dataclass
+class _Lowering:
+    """The walk over the steps: clocks, versions of bits, and the instructions written so far."""
+
+    program: Program
+    network: Network
+    groups: tuple[tuple[str, ...], ...]
+    draws: Draws | None
+    out: list[Instruction] = field(default_factory=list)
+    ready: dict[str, Any] = field(default_factory=dict)
+    live: set[str] = field(default_factory=set)
+    wires: dict[str, str] = field(default_factory=dict)
+    arrival: dict[tuple[str, str], Any] = field(default_factory=dict)
+    link_free: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.clock: Clock = ExactClock() if self.draws is None else DrawnClock()
+        self.ledger = Ledger(self.network)
+        self._writes: dict[str, int] = {}
+        self._devices: dict[str, Device] = {}
+
+    def step(self, number: int, step: Step) -> None:
+        match step:
+            case Prepare():
+                self._prepare(step)
+            case Apply():
+                self._apply(step)
+            case Measure():
+                self._measure(step)
+            case Lose():
+                self._lose(step)
+            case Reset():
+                self._reset(step)
+            case Discard(qubit=qubit):
+                self.ledger.discard(qubit)
+                self._remove(qubit)
+            case Wait(qubits=qubits, duration=duration):
+                for qubit in qubits:
+                    self._touch((qubit,), self.clock.later(self.ready[qubit], duration))
+            case Generate():
+                self._generate(number, step)
+            case Twirl(pair=pair):
+                self._touch(pair, self._start(pair))
+                self.out.append(Act(pair, _twirl_matrix()))
+            case Send(bits=bits, source=source, destination=destination):
+                self._send(bits, source, destination)
+            case Combine(bit=bit, of=of):
+                self._combine(bit, of)
+            case Herald(test=test, label=label):
+                self.out.append(Project(self._wired(test), label))
+                self.ledger.herald()
+            case Record(label=label):
+                self._record(label)
+
+    # -- clocks
+
+    def _device(self, qubit: str) -> Device:
+        if qubit not in self._devices:
+            self._devices[qubit] = self.network.node_of(qubit).device
+        return self._devices[qubit]
+
+    def _ready(self, qubit: str) -> Any:
+        return self.ready.setdefault(qubit, self.clock.zero())
+
+    def _start(self, qubits: tuple[str, ...], when: Test | None = None) -> Any:
+        """When a step on these qubits of one node can start."""
+        moments = [self._ready(qubit) for qubit in qubits]
+        if when is not None:
+            node = self.network.node_of(qubits[0]).name
+            moments += [self.arrival[bit, node] for bit in when.bits]
+        return self.clock.latest(moments)
+
+    def _touch(self, qubits: tuple[str, ...], moment: Any) -> None:
+        """Apply what the qubits suffered until `moment`."""
+        for qubit in qubits:
+            matrix = relaxation(self._device(qubit), self.clock.elapsed(self.ready[qubit], moment))
+            if matrix is not None:
+                self.out.append(Act((qubit,), matrix))
+            self.ready[qubit] = moment
+
+    def _occupy(self, qubits: tuple[str, ...], start: Any, duration: Any) -> Any:
+        end = self.clock.later(start, duration)
+        for qubit in qubits:
+            self.ready[qubit] = end
+        return end
+
+    # -- bits
+
+    def _write(self, bit: str, node: str, moment: Any) -> str:
+        """A new wire for a bit; a bit that is written again gets a new wire each time."""
+        count = self._writes[bit] = self._writes.get(bit, 0) + 1
+        self.wires[bit] = bit if count == 1 else f"{bit}#{count}"
+        for place in [key for key in self.arrival if key[0] == bit] if count > 1 else ():
+            del self.arrival[place]
+        self.arrival[bit, node] = moment
+        return self.wires[bit]
+
+    def _wired(self, test: Test) -> Test:
+        return Test(tuple(self.wires[bit] for bit in test.bits), test.values, test.parity)
+
+    # -- steps
+
+    def _prepare(self, step: Prepare) -> None:
+        self.out.append(Create(step.qubits, step.vector().vector))
+        for qubit in step.qubits:
+            device = self._device(qubit)
+            if is_jax(device.preparation_error) or device.preparation_error:
+                self._channel(channels.bit_flip(device.preparation_error), (qubit,))
+            self._occupy((qubit,), self._ready(qubit), device.preparation_duration)
+            self.live.add(qubit)
+
+    def _apply(self, step: Apply) -> None:
+        when = self._wired(step.when) if step.when else None
+        start = self._start(step.qubits, step.when)
+        self._touch(step.qubits, start)
+        if isinstance(step.operation, Channel):
+            _check_size(step.operation, step.qubits)
+            self._channel(step.operation, step.qubits, when)
+            return
+        _check_size(step.operation, step.qubits)
+        device = self._device(step.qubits[0])
+        for part, places in _parts(step.operation, device):
+            qubits = tuple(step.qubits[i] for i in places)
+            self._gate(part, qubits, when, device)
+
+    def _gate(self, gate: Gate, qubits: tuple[str, ...], when: Test | None, device: Device) -> None:
+        """A gate on one or two qubits with the device's error and duration, or an ideal one on three."""
+        error, duration = _cost(gate, device)
+        start = self._start(qubits)
+        self._touch(qubits, start)
+        self.out.append(Act(qubits, _gate_matrix(gate), when))
+        if is_jax(error) or error:
+            self._channel(channels.depolarizing(error, num_qubits=len(qubits)), qubits, when)
+        self._occupy(qubits, start, duration)
+
+    def _channel(self, channel: Channel, qubits: tuple[str, ...], when: Test | None = None) -> None:
+        self.out.append(Act(qubits, pauli.digit_order(channel.ptm, len(qubits)), when))
+
+    def _measure(self, step: Measure) -> None:
+        device = self._device(step.qubit)
+        start = self._start((step.qubit,), step.when)
+        self._touch((step.qubit,), start)
+        p01, p10 = step.readout if step.readout is not None else (device.readout_p01, device.readout_p10)
+        when = self._wired(step.when) if step.when else None
+        otherwise = self.wires.get(step.bit)
+        end = self._occupy((step.qubit,), start, device.readout_duration)
+        wire = self._write(step.bit, self.network.node_of(step.qubit).name, end)
+        outcomes = _projectors(step.basis, step.keep)
+        confusion = channels.readout_confusion(p01, p10)
+        self.out.append(Observe(step.qubit, wire, outcomes, confusion, when, otherwise if when else None))
+        if not step.keep:
+            self.live.discard(step.qubit)
+            self.ledger.use(step.qubit)
+
+    def _lose(self, step: Lose) -> None:
+        start = self._start((step.qubit,))
+        self._touch((step.qubit,), start)
+        wire = self._write(step.flag, self.network.node_of(step.qubit).name, start)
+        kept, lost = channels.loss(step.probability).matrices
+        outcomes = (pauli.digit_order(kept, 1), pauli.digit_order(lost, 1))
+        self.out.append(Observe(step.qubit, wire, outcomes, np.eye(2)))
+
+    def _reset(self, step: Reset) -> None:
+        start = self._start((step.qubit,), step.when)
+        self._touch((step.qubit,), start)
+        if step.when is not None:
+            self._channel(channels.reset(), (step.qubit,), self._wired(step.when))
+            self._occupy((step.qubit,), start, self._device(step.qubit).preparation_duration)
+            return
+        self.ledger.discard(step.qubit)
+        self._remove(step.qubit)
+        self._prepare(Prepare((step.qubit,)))
+
+    def _remove(self, qubit: str) -> None:
+        self.live.discard(qubit)
+        self.out.append(Remove(qubit))
+
+    def _send(self, bits: tuple[str, ...], source: str, destination: str) -> None:
+        delay = self.network.message_delay(source, destination)
+        departure = self.clock.latest([self.arrival[bit, source] for bit in bits])
+        for bit in bits:
+            self.arrival[bit, destination] = self.clock.later(departure, delay)
+        self.ledger.send(source, destination, len(bits))
+
+    def _combine(self, bit: str, of: tuple[str, ...]) -> None:
+        sources = tuple(self.wires[b] for b in of)
+        places = set.intersection(*({node for b, node in self.arrival if b == name} for name in of))
+        moments = {node: self.clock.latest([self.arrival[b, node] for b in of]) for node in sorted(places)}
+        first, *rest = moments
+        wire = self._write(bit, first, moments[first])
+        for node in rest:
+            self.arrival[bit, node] = moments[node]
+        self.out.append(Parity(wire, sources))
+
+    def _record(self, label: str) -> None:
+        groups = tuple(group if self.live.issuperset(group) else () for group in self.groups)
+        qubits = tuple(dict.fromkeys(q for group in groups for q in group)) or tuple(sorted(self.live))
+        moment = self.clock.latest([self._ready(q) for q in qubits]) if qubits else self.clock.zero()
+        relaxations = tuple(
+            tuple(relaxation(self._device(q), self.clock.elapsed(self.ready[q], moment)) for q in group)
+            for group in groups
+        )
+        self.out.append(Look(label, groups, relaxations, self.clock.mean(moment)))
+
+    # -- pairs
+
+    def _generate(self, number: int, step: Generate) -> None:
+        links = [self.network.link(*(self.network.node_of(q).name for q in pair)) for pair in step.pairs]
+        starts = []
+        for pair, link in zip(step.pairs, links, strict=True):
+            free = self.link_free.get(link.name, self.clock.zero())
+            starts.append(self.clock.latest([free, *(self._ready(q) for q in (*pair, *step.after))]))
+        for pair, link in zip(step.pairs, links, strict=True):
+            ordered = pair if self.network.node_of(pair[0]).name == link.between[0] else pair[::-1]
+            self.out.append(Create(ordered, link.pair_state().vector))
+            self.live.update(pair)
+            self.ledger.make(link, pair)
+        durations = tuple(link.duration_per_attempt for link in links)
+        probabilities = tuple(link.probability_per_attempt for link in links)
+        if self.draws is None:
+            self._race(number, step, starts, durations, probabilities)
+            self.link_free |= {link.name: self.ready[pair[0]] for link, pair in zip(links, step.pairs, strict=True)}
+            return
+        attempts = [self.draws.attempts(number, i, p) for i, p in enumerate(probabilities)]
+        for link, count in zip(links, attempts, strict=True):
+            self.ledger.attempt(link, float(np.mean(count)))
+        up = [start + count * d for start, count, d in zip(starts, attempts, durations, strict=True)]
+        self.link_free |= {link.name: moment for link, moment in zip(links, up, strict=True)}
+        self._meet(step.pairs, up)
+
+    def _meet(self, pairs: tuple[tuple[str, str], ...], up: list[Any]) -> None:
+        """Pairs that came up at known moments wait for the last one."""
+        end = self.clock.latest(up)
+        for pair, moment in zip(pairs, up, strict=True):
+            self.ready |= dict.fromkeys(pair, moment)
+            self._touch(pair, end)
+
+    def _race(self, number: int, step: Generate, starts: list[Moment], durations: tuple, probabilities: tuple) -> None:
+        """Exact averages: certain links need none; otherwise all who wait for the race relax jointly."""
+        for pair, p in zip(step.pairs, probabilities, strict=True):
+            self.ledger.attempt(self.network.link(*(self.network.node_of(q).name for q in pair)), 1 / p)
+        clock = self.clock
+        assert isinstance(clock, ExactClock)
+        race_frame = clock.latest(starts).frame
+        if all(not is_jax(p) and p == 1 for p in probabilities):
+            self._meet(step.pairs, [clock.later(start, d) for start, d in zip(starts, durations, strict=True)])
+            return
+        zero = Moment(race_frame, 0.0)
+        race = Race(tuple(clock.elapsed(zero, s) for s in starts), durations, probabilities)
+        bystanders = self._bystanders(number, {q for pair in step.pairs for q in pair}, race_frame)
+        for qubit in bystanders:
+            if race.start > self.ready[qubit].offset:
+                self._touch((qubit,), Moment(race_frame, race.start))
+            elif self.ready[qubit].offset > race.earliest:
+                raise RandomOrderError()
+        self._relax_jointly(step.pairs, bystanders, race)
+        end = clock.after_race(race_frame, race)
+        for qubit in [q for pair in step.pairs for q in pair] + bystanders:
+            self.ready[qubit] = end
+
+    def _bystanders(self, number: int, racing: set[str], frame: Any) -> list[str]:
+        """Live qubits whose next step depends on this race: they wait for it."""
+        undecided = {q for q in self.live - racing if self.ready[q].frame is frame}
+        reached, waiting = set(racing), []
+        for step in self.program.steps[number + 1 :]:
+            if not undecided:
+                break
+            qubits, bits = touched(step)
+            wires = {*qubits, *bits, *(step.after if isinstance(step, Generate) else ())}
+            if isinstance(step, Record):
+                wires = {q for group in self.groups for q in group} & self.live
+            depends = bool(wires & reached)
+            if depends:
+                reached |= wires
+            for qubit in sorted(undecided & wires):
+                undecided.discard(qubit)
+                if depends:
+                    waiting.append(qubit)
+        return waiting
+
+    def _relax_jointly(self, pairs: tuple[tuple[str, str], ...], bystanders: list[str], race: Race) -> None:
+        owners = [(q, link) for link, pair in enumerate(pairs) if len(pairs) > 1 for q in pair]
+        owners += [(q, None) for q in bystanders]
+        owners = [(q, link) for q, link in owners if _relaxes(self._device(q))]
+        if not owners:
+            return
+        if len(owners) > MAX_JOINT_QUBITS:
+            raise QdistError(
+                f"At most {MAX_JOINT_QUBITS} qubits can wait for one random time in exact mode, but {len(owners)} do. "
+                'Generate the pairs one after the other, or use mode = "sampled".'
+            )
+        rates = [_digit_rates(self._device(q)) for q, _ in owners]
+        choices = np.indices((3,) * len(owners)).reshape(len(owners), -1)
+        xp = namespace(*(rate for three in rates for rate in three), *race.durations, *race.probabilities)
+        held = [xp.zeros(choices.shape[1]) for _ in pairs]
+        common, correction = xp.zeros(choices.shape[1]), xp.zeros(choices.shape[1])
+        for (qubit, link), three, choice in zip(owners, rates, choices, strict=True):
+            rate = xp.stack([xp.asarray(r, float) for r in three])[choice]
+            if link is not None:
+                held[link] = held[link] + rate
+            else:
+                common = common + rate
+                correction = correction + rate * (self.ready[qubit].offset - race.start)
+        expectation = race.average(xp.stack(held, axis=1), common) * xp.exp(correction)
+        classes = np.array([0, 1, 2, 2])
+        index = np.zeros(1, int)
+        for _ in owners:
+            index = (index[:, None] * 3 + classes[None, :]).reshape(-1)
+        equilibria = xp.stack([xp.asarray(1 - 2 * self._device(q).excited_population, float) for q, _ in owners])
+        self.out.append(JointRelax(tuple(q for q, _ in owners), equilibria, expectation[index]))
+
+
+def _relaxes(device: Device) -> bool:
+    return is_jax(device.t1) or is_jax(device.t2) or bool(np.isfinite(device.t1) or np.isfinite(device.t2))
+
+
+def _digit_rates(device: Device) -> tuple[Any, Any, Any]:
+    """Decay rates in 1/s of I, Z, and of X and Y."""
+    return 0.0, 1 / device.t1, 1 / device.t2
+
+
+def _check_size(operation: Gate | Channel, qubits: tuple[str, ...]) -> None:
+    if operation.num_qubits != len(qubits):
+        raise QdistError(
+            f"'{operation.name}' must be given {operation.num_qubits} qubits, but got {len(qubits)}: "
+            f"{', '.join(qubits)}."
+        )
+
+
+def _parts(gate: Gate, device: Device) -> list[tuple[Gate, tuple[int, ...]]]:
+    """The gates that the device really does: wide gates by their library definition where gates have errors."""
+    if gate.num_qubits <= 2:
+        return [(gate, tuple(range(gate.num_qubits)))]
+    ideal = all(not is_jax(v) and v == 0 for v in (device.one_qubit_error, device.two_qubit_error))
+    timeless = device.one_qubit_duration == 0 and device.two_qubit_duration == 0
+    rule = gates.GATES.get(gate.name)
+    if rule is not None and rule.definition:
+        parts = []
+        for name, params, places in rule.definition:
+            for part, inner in _parts(gates.gate(name, *params), device):
+                parts.append((part, tuple(places[i] for i in inner)))
+        return parts
+    if ideal and timeless:
+        return [(gate, tuple(range(gate.num_qubits)))]
+    raise QdistError(
+        f"A gate on {gate.num_qubits} qubits must be in the gate library to run on device '{device.name}', whose "
+        f"errors are for one and two qubits, but is '{gate.name}'. Write it in gates on one and two qubits."
+    )
+
+
+def _cost(gate: Gate, device: Device) -> tuple[Any, Any]:
+    """Depolarizing probability and duration of a gate on a device; the identity costs nothing."""
+    if gate.name == "id" or gate.num_qubits > 2:
+        return 0.0, 0.0
+    if gate.num_qubits == 1:
+        return device.one_qubit_error, device.one_qubit_duration
+    return device.two_qubit_error, device.two_qubit_duration
+
+
+@cache
+def _library_matrix(name: str, params: tuple) -> np.ndarray:
+    gate = gates.gate(name, *params)
+    return pauli.digit_order(gate.ptm, gate.num_qubits)
+
+
+def _gate_matrix(gate: Gate) -> Any:
+    if gate.name in gates.GATES and not any(is_jax(p) for p in gate.params):
+        return _library_matrix(gate.name, gate.params)
+    return pauli.digit_order(gate.ptm, gate.num_qubits)
+
+
+@cache
+def _twirl_matrix() -> np.ndarray:
+    """Keep 1 and the component along XX − YY + ZZ, which is all that a Werner state has."""
+    vector = np.zeros(16)
+    for string, sign in (("XX", 1.0), ("YY", -1.0), ("ZZ", 1.0)):
+        vector[pauli.digit_index(string)] = sign
+    matrix = np.outer(vector, vector) / 3
+    matrix[0, 0] = 1.0
+    return matrix
+
+
+@cache
+def _projectors(basis: str, keep: bool) -> tuple[np.ndarray, np.ndarray]:
+    first, second = channels.measurement(basis, keep=keep).matrices
+    return pauli.digit_order(first, 1), pauli.digit_order(second, 1)
