@@ -629,7 +629,7 @@ class _Planner:
         return Plan(
             tuple(self.operations),
             final,
-            {name: self._place_of(wire) for name, wire in self.outputs.items()},
+            {name: self._place_of(wire, k) for k, (name, wire) in enumerate(self.outputs.items())},
             tuple(self.census),
             self.peak,
             len(self.instructions),
@@ -644,15 +644,16 @@ class _Planner:
         qubits = {w for w in self.dims if w not in bits} | {q for q, _ in self.alias.values()}
         return outputs | (qubits if self.wanted is None else qubits & self.wanted)
 
-    def _place_of(self, wire: str) -> BitPlace:
+    def _place_of(self, wire: str, number: int) -> BitPlace:
+        purpose = self.purposes.get(wire, 2 * (len(self.instructions) + number))
         if wire in self.constants:
             return BitPlace(constant=self.constants[wire])
         if wire in self.drawn:
             return BitPlace(drawn=wire)
         if wire in self.alias:
             qubit, confusion = self.alias[wire]
-            return BitPlace(wire=qubit, confusion=confusion, purpose=self.purposes[wire])
-        return BitPlace(wire=wire, confusion=np.eye(2), purpose=self.purposes.get(wire, 0))
+            return BitPlace(wire=qubit, confusion=confusion, purpose=purpose)
+        return BitPlace(wire=wire, confusion=np.eye(2), purpose=purpose)
 
 
 def _with_entry(matrix: np.ndarray, value: float) -> np.ndarray:

@@ -24,6 +24,7 @@ from qdist.network.devices import Device
 from qdist.network.draws import Draws
 from qdist.network.graph import Network
 from qdist.network.ledger import Ledger
+from qdist.network.ordering import dependencies, races_last
 from qdist.network.program import (
     Apply,
     Combine,
@@ -40,7 +41,6 @@ from qdist.network.program import (
     Step,
     Twirl,
     Wait,
-    touched,
 )
 from qdist.network.timing import Clock, DrawnClock, ExactClock, Moment, RandomOrderError
 from qdist.network.waiting import Race
@@ -91,9 +91,12 @@ def lower(
     Raises:
         RandomOrderError: Exact averages were asked for where the program needs drawn times.
     """
-    lowering = _Lowering(program, network, groups, draws)
-    for number, step in enumerate(program.steps):
+    order = list(range(len(program.steps))) if draws is not None else races_last(program, network, groups)
+    lowering = _Lowering(program, network, groups, draws, order)
+    for position, number in enumerate(order):
+        step = program.steps[number]
         try:
+            lowering.position = position
             lowering.step(number, step)
         except QdistError as error:
             raise QdistError(f"Step {number} ({type(step).__name__.lower()}): {error}") from None
@@ -139,6 +142,8 @@ class _Lowering:
     network: Network
     groups: tuple[tuple[str, ...], ...]
     draws: Draws | None
+    order: list[int]
+    position: int = 0
     out: list[Instruction] = field(default_factory=list)
     ready: dict[str, Any] = field(default_factory=dict)
     live: set[str] = field(default_factory=set)
@@ -179,7 +184,9 @@ class _Lowering:
                 self._send(bits, source, destination)
             case Combine(bit=bit, of=of):
                 self._combine(bit, of)
-            case Herald(test=test, label=label):
+            case Herald(test=test, label=label, qubits=qubits):
+                for qubit in qubits:
+                    self._touch((qubit,), self._start((qubit,), test))
                 self.out.append(Project(self._wired(test), label))
                 self.ledger.herald()
             case Record(label=label):
@@ -351,7 +358,7 @@ class _Lowering:
         durations = tuple(link.duration_per_attempt for link in links)
         probabilities = tuple(link.probability_per_attempt for link in links)
         if self.draws is None:
-            self._race(number, step, starts, durations, probabilities)
+            self._race(step, starts, durations, probabilities)
             self.link_free |= {link.name: self.ready[pair[0]] for link, pair in zip(links, step.pairs, strict=True)}
             return
         attempts = [self.draws.attempts(number, i, p) for i, p in enumerate(probabilities)]
@@ -368,7 +375,7 @@ class _Lowering:
             self.ready |= dict.fromkeys(pair, moment)
             self._touch(pair, end)
 
-    def _race(self, number: int, step: Generate, starts: list[Moment], durations: tuple, probabilities: tuple) -> None:
+    def _race(self, step: Generate, starts: list[Moment], durations: tuple, probabilities: tuple) -> None:
         """Exact averages: certain links need none; otherwise all who wait for the race relax jointly."""
         for pair, p in zip(step.pairs, probabilities, strict=True):
             self.ledger.attempt(self.network.link(*(self.network.node_of(q).name for q in pair)), 1 / p)
@@ -380,7 +387,7 @@ class _Lowering:
             return
         zero = Moment(race_frame, 0.0)
         race = Race(tuple(clock.elapsed(zero, s) for s in starts), durations, probabilities)
-        bystanders = self._bystanders(number, {q for pair in step.pairs for q in pair}, race_frame)
+        bystanders = self._bystanders({q for pair in step.pairs for q in pair}, race_frame)
         for qubit in bystanders:
             if race.start > self.ready[qubit].offset:
                 self._touch((qubit,), Moment(race_frame, race.start))
@@ -391,21 +398,19 @@ class _Lowering:
         for qubit in [q for pair in step.pairs for q in pair] + bystanders:
             self.ready[qubit] = end
 
-    def _bystanders(self, number: int, racing: set[str], frame: Any) -> list[str]:
+    def _bystanders(self, racing: set[str], frame: Any) -> list[str]:
         """Live qubits whose next step depends on this race: they wait for it."""
         undecided = {q for q in self.live - racing if self.ready[q].frame is frame}
-        reached, waiting = set(racing), []
-        for step in self.program.steps[number + 1 :]:
+        reached = set(racing) | dependencies(self.program.steps[self.order[self.position]], self.network, ())[1]
+        waiting = []
+        for number in self.order[self.position + 1 :]:
             if not undecided:
                 break
-            qubits, bits = touched(step)
-            wires = {*qubits, *bits, *(step.after if isinstance(step, Generate) else ())}
-            if isinstance(step, Record):
-                wires = {q for group in self.groups for q in group} & self.live
-            depends = bool(wires & reached)
+            reads, writes = dependencies(self.program.steps[number], self.network, self.groups)
+            depends = bool((reads | writes) & reached)
             if depends:
-                reached |= wires
-            for qubit in sorted(undecided & wires):
+                reached |= writes
+            for qubit in sorted(undecided & writes):
                 undecided.discard(qubit)
                 if depends:
                     waiting.append(qubit)

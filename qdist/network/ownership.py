@@ -81,6 +81,9 @@ def _check_step(books: _Books, step: Step, number: int) -> None:
         case Herald(test=test):
             for bit in test.bits:
                 _known(books, bit)
+                for qubit in qubits:
+                    _alive(books, qubit)
+                    _reached(books, bit, books.network.node_of(qubit).name)
         case Record():
             pass
         case _:

@@ -154,10 +154,17 @@ class Combine:
 
 @dataclass(frozen=True)
 class Herald:
-    """The run goes on only where the test holds: success is announced, everything else is thrown away."""
+    """The run goes on only where the test holds: success is announced, everything else is thrown away.
+
+    Attributes:
+        test: What must hold.
+        label: What results call it.
+        qubits: Qubits that are not touched before their nodes know of the success: they wait for the bits.
+    """
 
     test: Test
     label: str = "herald"
+    qubits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -256,8 +263,8 @@ def touched(step: Step) -> tuple[tuple[str, ...], tuple[str, ...]]:
             return (), bits
         case Combine(bit=bit, of=of):
             return (), (bit, *of)
-        case Herald(test=test):
-            return (), test.bits
+        case Herald(test=test, qubits=qubits):
+            return qubits, test.bits
         case Record():
             return (), ()
     raise TypeError(f"{step!r} is not a step")

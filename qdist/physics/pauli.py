@@ -94,9 +94,21 @@ def ptm_from_kraus(kraus: Any) -> Any:
     xp = namespace(kraus)
     dimension = kraus.shape[-1]
     num_qubits = dimension.bit_length() - 1
-    super_operator = xp.einsum("kab,kcd->acbd", kraus, xp.conj(kraus)).reshape(dimension**2, dimension**2)
-    vectors = basis(num_qubits)
-    return xp.real(vectors.conj().T @ super_operator @ vectors) / dimension
+    vectors = _complex(basis(num_qubits), kraus)
+    kraus = _complex(kraus, kraus)
+    super_operator = _einsum("kab,kcd->acbd", kraus, xp.conj(kraus)).reshape(dimension**2, dimension**2)
+    return xp.real(_einsum("ai,ab,bj->ij", vectors.conj(), super_operator, vectors)) / dimension
+
+
+def _complex(array: Any, like: Any) -> Any:
+    """`array` in the namespace and precision of `like`, complex."""
+    return namespace(like).asarray(array, np.result_type(like.dtype, np.complex64))
+
+
+def _einsum(formula: str, *arrays: Any) -> Any:
+    """Full precision: the default of some GPUs rounds float32 factors to 10 bits (TF32)."""
+    xp = namespace(*arrays)
+    return np.einsum(formula, *arrays, optimize=True) if xp is np else xp.einsum(formula, *arrays, precision="highest")
 
 
 def ptm_from_unitary(unitary: Any) -> Any:
@@ -109,25 +121,23 @@ def vector_from_matrix(matrix: Any) -> Any:
 
     One qubit at a time: cost 4ⁿ·n, no basis of all Pauli strings is formed.
     """
-    xp = namespace(matrix)
     num_qubits = (matrix.shape[0] - 1).bit_length()
-    transform = basis(1, DIGIT_ORDER).conj().T.reshape(4, 2, 2)
-    array = xp.asarray(matrix).reshape(1, 2**num_qubits, 2**num_qubits)
+    transform = _complex(basis(1, DIGIT_ORDER).conj().T.reshape(4, 2, 2), matrix)
+    array = _complex(matrix, matrix).reshape(1, 2**num_qubits, 2**num_qubits)
     for _ in range(num_qubits):
         done, half = array.shape[0], array.shape[1] // 2
         array = array.reshape(done, 2, half, 2, half)
-        array = xp.einsum("pab,daxby->dpxy", transform, array).reshape(done * 4, half, half)
-    return xp.real(array.reshape(-1))
+        array = _einsum("pab,daxby->dpxy", transform, array).reshape(done * 4, half, half)
+    return namespace(array).real(array.reshape(-1))
 
 
 def matrix_from_vector(vector: Any) -> Any:
     """Density matrix ρ = 2⁻ⁿ Σ_P c_P P of shape (2ⁿ, 2ⁿ), from a correlation vector in stored order."""
-    xp = namespace(vector)
     num_qubits = (vector.shape[0].bit_length() - 1) // 2
-    transform = basis(1, DIGIT_ORDER).T.reshape(4, 2, 2) / 2
-    array = xp.asarray(vector).reshape(4**num_qubits, 1, 1)
+    transform = _complex(basis(1, DIGIT_ORDER).T.reshape(4, 2, 2) / 2, vector)
+    array = _complex(vector, vector).reshape(4**num_qubits, 1, 1)
     for _ in range(num_qubits):
         rest, size = array.shape[0] // 4, array.shape[1]
         array = array.reshape(rest, 4, size, size)
-        array = xp.einsum("pab,rpxy->raxby", transform, array).reshape(rest, 2 * size, 2 * size)
+        array = _einsum("pab,rpxy->raxby", transform, array).reshape(rest, 2 * size, 2 * size)
     return array[0]

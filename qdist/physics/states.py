@@ -30,6 +30,8 @@ class State:
     qubits: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        if len(set(self.qubits)) != len(self.qubits):
+            raise QdistError(f"Qubits must be given once each, but got {list(self.qubits)}.")
         if self.vector.shape != (4 ** len(self.qubits),):
             raise QdistError(
                 f"`vector` must have 4ⁿ = {4 ** len(self.qubits)} entries for {len(self.qubits)} qubits, "
@@ -116,13 +118,16 @@ def from_matrix(matrix: Any, qubits: Sequence[str] | None = None) -> State:
         QdistError: The matrix is not square, not of a power-of-two size, not Hermitian or not positive.
     """
     matrix = matrix if hasattr(matrix, "ndim") else np.asarray(matrix)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] & (matrix.shape[0] - 1):
+    size = matrix.shape[0] if matrix.ndim else 0
+    if matrix.shape != (size, size) or size == 0 or size & (size - 1):
         raise QdistError(
             f"A density matrix must be square with a power-of-two size, but has shape {tuple(matrix.shape)}."
         )
     if isinstance(matrix, np.ndarray):
         if not np.allclose(matrix, matrix.conj().T, atol=1e-6):
             raise QdistError("A density matrix must be Hermitian, but is not.")
+        if not np.trace(matrix).real > 0:
+            raise QdistError(f"A density matrix must have a positive trace, but has {np.trace(matrix).real:g}.")
         lowest = float(np.linalg.eigvalsh(matrix)[0]) if matrix.shape[0] <= 256 else 0.0
         if lowest < -1e-6:
             raise QdistError(f"A density matrix must have no negative eigenvalue, but has {lowest:.3g}.")
@@ -135,15 +140,21 @@ def from_ket(amplitudes: Any, qubits: Sequence[str] | None = None) -> State:
     amplitudes = amplitudes if hasattr(amplitudes, "ndim") else np.asarray(amplitudes, complex)
     xp = namespace(amplitudes)
     amplitudes = amplitudes.reshape(-1)
-    if amplitudes.shape[0] & (amplitudes.shape[0] - 1):
+    if amplitudes.shape[0] == 0 or amplitudes.shape[0] & (amplitudes.shape[0] - 1):
         raise QdistError(f"A ket must have 2ⁿ amplitudes, but has {amplitudes.shape[0]}.")
-    density = xp.outer(amplitudes, xp.conj(amplitudes)) / xp.sum(xp.abs(amplitudes) ** 2)
-    vector = pauli.vector_from_matrix(density)
+    norm = xp.sqrt(xp.sum(xp.abs(amplitudes) ** 2))
+    if xp is np and not 0 < norm < math.inf:
+        raise QdistError(f"A ket must have a finite, positive norm, but has {norm}.")
+    amplitudes = amplitudes / norm.astype(amplitudes.dtype)
+    vector = pauli.vector_from_matrix(xp.outer(amplitudes, xp.conj(amplitudes)))
     return State(vector, _names((vector.shape[0].bit_length() - 1) // 2, qubits))
 
 
 def from_pauli(coefficients: dict[str, Any], qubits: Sequence[str] | None = None) -> State:
-    """The state with the given correlators, e.g. `{"XX": 1, "ZZ": 1, "YY": -1}`; ⟨I…I⟩ is 1 unless given."""
+    """The state with the given correlators, e.g. `{"XX": 1, "ZZ": 1, "YY": -1}`; ⟨I…I⟩ is 1 unless given.
+
+    Positivity is not checked: not every table of correlators is a state.
+    """
     lengths = {len(string) for string in coefficients}
     if len(lengths) != 1:
         raise QdistError(f"Pauli strings must all have the same length, but have lengths {sorted(lengths)}.")
@@ -197,7 +208,8 @@ def bell_diagonal(weights: Sequence[Any], qubits: Sequence[str] | None = None) -
     xp = namespace(*w)
     if xp is np:
         for name, value in zip(BELL_STATES, w, strict=True):
-            check_probability(f"weight of {name}", value)
+            if not -1e-12 <= value <= 1 + 1e-12:
+                check_probability(f"weight of {name}", value)
         if not math.isclose(sum(w), 1, abs_tol=1e-9):
             raise QdistError(f"Bell-diagonal weights must add up to 1, but add up to {sum(w):g}.")
     return from_pauli(
@@ -221,6 +233,8 @@ def ghz(num_qubits: int, qubits: Sequence[str] | None = None) -> State:
 
 def w_state(num_qubits: int, qubits: Sequence[str] | None = None) -> State:
     """(|10…0⟩ + |01…0⟩ + … + |0…01⟩)/√n."""
+    if num_qubits < 1:
+        raise QdistError(f"`num_qubits` must be at least 1, but is {num_qubits}.")
     amplitudes = np.zeros(2**num_qubits)
     amplitudes[[2**k for k in range(num_qubits)]] = 1
     return from_ket(amplitudes, qubits)
@@ -231,6 +245,8 @@ def graph_state(num_qubits: int, edges: Iterable[tuple[int, int]], qubits: Seque
     index = np.arange(2**num_qubits)
     signs = np.ones(2**num_qubits)
     for i, j in edges:
+        if i == j or not (0 <= i < num_qubits and 0 <= j < num_qubits):
+            raise QdistError(f"An edge must join two different vertices from 0 to {num_qubits - 1}, but is ({i}, {j}).")
         signs *= 1 - 2.0 * ((index >> (num_qubits - 1 - i)) & (index >> (num_qubits - 1 - j)) & 1)
     return from_ket(signs, qubits)
 

@@ -65,7 +65,9 @@ def _pieces(plan: Plan, evolution: Evolution) -> list[tuple[list[str], Any]]:
         axes = tuple(sorted(part.axes[part.wires.index(wire)] for wire in wires))
         ordered = tuple(part.wires[part.axes.index(a)] for a in axes)
         vector = reduced(evolution.vectors, (Part(part.slot, part.dims, axes, ordered),), tuple(wires))
-        pieces.append((bits, _probabilities(vector, len(bits))))
+        sizes = tuple(part.dims[part.wires.index(wire)] for wire in wires)
+        diagonal = vector.reshape(*vector.shape[:-1], *sizes)[(..., *(slice(2) for _ in wires))]
+        pieces.append((bits, _probabilities(diagonal.reshape(*vector.shape[:-1], -1), len(bits))))
     return pieces
 
 

@@ -82,6 +82,7 @@ ATTRIBUTES = {
 }
 
 _PER_PAIR = ("step", "pair")
+_JACKKNIFE = "Standard error over the shots: jackknife over groups of them."
 
 _RESULTS = {
     "results/outcome": Variable(
@@ -100,7 +101,11 @@ _RESULTS = {
         "An outcome that is not listed has probability 0.",
     ),
     "results/probabilities_stderr": Variable(
-        ("outcome",), "float", "1", "standard error of the probability", "√(p(1−p)/shots)"
+        ("outcome",),
+        "float",
+        "1",
+        "standard error of the probability",
+        "√(p(1−p)/n), n shots that passed every herald.",
     ),
     "results/counts": Variable(("outcome",), "int", "1", "counts", "Number of shots with this outcome."),
     "results/pauli": Variable(
@@ -116,7 +121,7 @@ _RESULTS = {
         "float",
         "1",
         "standard error of the correlator",
-        "Standard deviation over shots, divided by √shots.",
+        _JACKKNIFE,
     ),
     "results/success_probability": Variable(
         (), "float", "1", "success probability", "Probability that every herald of the program succeeded."
@@ -158,8 +163,8 @@ def _of_metrics() -> dict[str, Variable]:
         flags = {NO_PAIR: "no_pair", **dict(enumerate(VERDICTS))} if name == "verdict" else {}
         table[f"metrics/{name}"] = Variable(_PER_PAIR, kind, metric.unit, words, definition, flags, fewer_dims=True)
         if name != "verdict":
-            words, definition = f"standard error of the {words}", "Standard error over the shots."
-            table[f"metrics/{name}_stderr"] = Variable(_PER_PAIR, kind, metric.unit, words, definition, fewer_dims=True)
+            words = f"standard error of the {words}"
+            table[f"metrics/{name}_stderr"] = Variable(_PER_PAIR, kind, metric.unit, words, _JACKKNIFE, fewer_dims=True)
     return table
 
 
@@ -174,12 +179,16 @@ _RESOURCES = {
     "ledger/attempts": Variable(("link",), "number", "1", "attempts", "Expected number of heralding attempts."),
     "ledger/route": Variable(("route",), "text", "", "route", "Sender and receiver, as alice->bob."),
     "ledger/bits_sent": Variable(("route",), "number", "1", "bits sent", "Expected number of classical bits sent."),
-    "plan/step": Variable(("step",), "int", "1", "step", "Index in the program."),
-    "plan/clusters": Variable(("step",), "int", "1", "clusters", "Number of clusters after the step."),
+    "plan/step": Variable(
+        ("step",), "int", "1", "step", "Index of an instruction of the plan; long plans are thinned, peaks kept."
+    ),
+    "plan/clusters": Variable(("step",), "int", "1", "clusters", "Number of clusters after the instruction."),
     "plan/largest": Variable(
         ("step",), "int", "1", "largest cluster", "Digits of the largest cluster: 4^digits entries."
     ),
-    "plan/bytes": Variable(("step",), "int", "byte", "memory", "Bytes of all correlation vectors after the step."),
+    "plan/bytes": Variable(
+        ("step",), "int", "byte", "memory", "Memory of all correlation vectors after the instruction."
+    ),
 }
 
 SCHEMA: dict[str, Variable] = {**_RESULTS, **_SERIES, **_of_metrics(), **_RESOURCES}

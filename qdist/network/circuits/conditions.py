@@ -117,8 +117,6 @@ def _register_equals(node: Any, asked: list[int], scope: Scope) -> Condition | N
 
 
 def _bits_behind(name: str, scope: Scope) -> set[int]:
-    if name in scope.reader.dialect.constants:
-        return set()
     symbol = scope.find(name)
     if isinstance(symbol, Variable) and isinstance(symbol.value, Deferred):
         return bits_in(symbol.value.expression, symbol.value.scope)

@@ -73,7 +73,7 @@ def assign(reader: ProgramReader, node: ast.ClassicalAssignment) -> None:
         return
     if not isinstance(target, ast.Identifier):
         raise Mistake("A part of a number must not be assigned, but is. Assign the whole number.")
-    symbol = reader.scope.find(target.name) if target.name not in reader.dialect.constants else None
+    symbol = reader.scope.find(target.name)
     if not isinstance(symbol, Variable) or symbol.constant:
         raise Mistake(f"A constant must not be assigned, but '{target.name}' is one here.")
     if symbol.depth < len(reader.body.guards):

@@ -12,7 +12,8 @@ from qdist.network.circuits.values import Bits, Seconds, Value
 
 MAX_REGISTER_SIZE = 4096
 
-_UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+# How many make a second: 100/1e9 is 1e-7 exactly, 100*1e-9 is not.
+_PER_SECOND = {"ns": 1e9, "us": 1e6, "ms": 1e3, "s": 1.0}
 
 
 def evaluate(node: Any, scope: Scope) -> Value:
@@ -64,15 +65,12 @@ def _bitstring(node: ast.BitstringLiteral, scope: Scope) -> Bits:
 
 
 def _duration(node: ast.DurationLiteral, scope: Scope) -> Seconds:
-    if node.unit.name not in _UNITS:
+    if node.unit.name not in _PER_SECOND:
         raise Mistake("A duration must be in s, ms, us or ns, but is in dt, which depends on the device.")
-    return Seconds(node.value * _UNITS[node.unit.name])
+    return Seconds(node.value / _PER_SECOND[node.unit.name])
 
 
 def _identifier(node: ast.Identifier, scope: Scope) -> Value:
-    constant = scope.reader.dialect.constants.get(node.name)
-    if constant is not None:
-        return constant
     symbol = scope.find(node.name)
     if isinstance(symbol, Variable):
         return _content(node.name, symbol)

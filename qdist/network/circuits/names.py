@@ -125,8 +125,6 @@ class Scope:
         """Give a name its meaning in this block."""
         if name in self.names:
             raise Mistake(f"A name must be declared once in a block, but '{name}' is declared again.")
-        if name in self.reader.dialect.constants:
-            raise Mistake(f"A name must not be that of a constant, but '{name}' is one. Choose another name.")
         self.names[name] = symbol
 
     def find(self, name: str) -> Symbol:
@@ -150,7 +148,7 @@ class Scope:
 def _from_inside(name: str, symbol: Symbol) -> Symbol:
     """A symbol as the body of a gate or a subroutine sees it: classical and constant."""
     if isinstance(symbol, Variable):
-        return replace(symbol, constant=True)
+        return symbol if symbol.constant else replace(symbol, constant=True)
     if symbol.quantum:
         raise Mistake(
             f"The body must act on its own arguments, but '{name}' is declared outside. Pass it as an argument."

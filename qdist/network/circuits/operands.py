@@ -99,8 +99,6 @@ def _position(value: Any, length: int, name: str, scope: Scope) -> int:
 def _named(name: str, scope: Scope) -> Wires | None:
     if name.startswith("$"):
         return Wires(True, (scope.reader.physical_qubit(name),), False)
-    if name in scope.reader.dialect.constants:
-        return None
     symbol = scope.find(name)
     return symbol if isinstance(symbol, Wires) else None
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from openqasm3 import ast
+from openqasm3.parser import QASM3ParsingError, parse
 
 from qdist.errors import QdistError
 from qdist.network.circuits import control_flow, declarations, gate_calls, measurements, subroutines
@@ -157,9 +158,6 @@ def _located(sentence: str, line: int | None) -> Mistake:
 
 def _parsed(text: str, dialect: Dialect) -> ast.Program:
     """The syntax tree; whatever the parser complains about is a mistake of the text."""
-    # Imported here: it takes a fifth of a second.
-    from openqasm3.parser import QASM3ParsingError, parse
-
     # ANTLR prints what it finds wrong, besides raising it.
     silence = io.StringIO()
     try:

@@ -12,7 +12,7 @@ from qdist.network.circuits import conditions, expressions
 from qdist.network.circuits.circuit import Condition, Instruction, Register, element_name
 from qdist.network.circuits.dialects import Dialect
 from qdist.network.circuits.mistakes import Mistake
-from qdist.network.circuits.names import Bitstore, Scope, Wires
+from qdist.network.circuits.names import Bitstore, Scope, Variable, Wires
 from qdist.network.circuits.values import Value
 from qdist.physics.gates import GATES, GateRule
 
@@ -111,7 +111,7 @@ class ProgramReader:
         """An empty program; `visitors` say what to do with each kind of statement, `call` what with a subroutine."""
         self.dialect = dialect
         self.line = 0
-        self.scope = Scope(self)
+        self.scope = Scope(self, self._constants())
         self.global_scope = self.scope
         self.body = Body()
         self.bits = Bitstore()
@@ -127,6 +127,13 @@ class ProgramReader:
         self._num_qubits = 0
         self._num_bits = 0
         self._steps = 0
+
+    def _constants(self) -> Scope:
+        """The outermost scope, where π is declared."""
+        scope = Scope(self)
+        for name, value in self.dialect.constants.items():
+            scope.declare(name, Variable(value))
+        return scope
 
     def run(self, statements: Iterable[Any]) -> None:
         """Read statements in order."""

@@ -1,0 +1,15 @@
+OPENQASM 2.0;
+include "qelib1.inc";
+qreg source[1];
+qreg pair[2];
+creg phase[1];
+creg flip[1];
+ry(pi/3) source[0];
+h pair[0];
+cx pair[0], pair[1];
+cx source[0], pair[0];
+h source[0];
+measure source[0] -> phase[0];
+measure pair[0] -> flip[0];
+if (flip == 1) x pair[1];
+if (phase == 1) z pair[1];
