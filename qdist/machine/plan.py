@@ -3,11 +3,10 @@
 A plan is data. The executor reads it from front to back; nothing in it depends on the numbers in a state.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from qdist.machine.instructions import Test
 
@@ -182,4 +181,4 @@ class Plan:
 
 def entries(dims: tuple[int, ...]) -> int:
     """Entries of a vector with these digits, as a Python integer of any size."""
-    return int(np.prod(dims, dtype=object)) if dims else 1
+    return math.prod(dims)

@@ -324,12 +324,14 @@ class _Lowering:
 
     def _combine(self, bit: str, of: tuple[str, ...]) -> None:
         sources = tuple(self.wires[b] for b in of)
-        places = set.intersection(*({node for b, node in self.arrival if b == name} for name in of))
-        moments = {node: self.clock.latest([self.arrival[b, node] for b in of]) for node in sorted(places)}
-        first, *rest = moments
-        wire = self._write(bit, first, moments[first])
-        for node in rest:
-            self.arrival[bit, node] = moments[node]
+        places = {node.name for node in self.network.nodes}
+        for name in of:
+            places &= {node for b, node in self.arrival if b == name}
+        start = self.clock.zero()
+        moments = {n: self.clock.latest([start, *(self.arrival[b, n] for b in of)]) for n in sorted(places)}
+        wire = self._write(bit, "", start)
+        del self.arrival[bit, ""]
+        self.arrival |= {(bit, node): moment for node, moment in moments.items()}
         self.out.append(Parity(wire, sources))
 
     def _record(self, label: str) -> None:

@@ -73,8 +73,8 @@ def _check_step(books: _Books, step: Step, number: int) -> None:
                 _reached(books, bit, source)
                 books.known_at[bit].add(books.network.node(destination).name)
         case Combine(bit=bit, of=of):
-            places = [set(_known(books, b)) for b in of]
-            common = set.intersection(*places)
+            everywhere = {node.name for node in books.network.nodes}
+            common = everywhere.intersection(*(_known(books, b) for b in of))
             if not common:
                 raise QdistError(f"The bits {', '.join(of)} must be known at one node, but are not. Send them first.")
             books.known_at[bit] = common

@@ -146,7 +146,7 @@ class Send:
 
 @dataclass(frozen=True)
 class Combine:
-    """A node adds bits modulo 2 into a new bit."""
+    """A node adds bits modulo 2 into a new bit; the sum of no bits is the constant 0, known to all."""
 
     bit: str
     of: tuple[str, ...]

@@ -189,7 +189,7 @@ def _image(attributes: Mapping[str, Any], data: Mapping[str, np.ndarray]) -> byt
                 _write_attribute(file, name, attributes[name])
         paths = [path for path in schema.SCHEMA if path in data]
         datasets = {path: _write_array(file, path, data[path]) for path in paths}
-        _attach_scales(datasets)
+        _attach_coordinates(datasets)
     return stream.getvalue()
 
 
@@ -210,16 +210,19 @@ def _write_array(file: h5py.File, path: str, array: np.ndarray) -> h5py.Dataset:
         # At least two bytes: xarray takes text of one byte per entry for characters of one long word.
         array = array.astype(h5py.string_dtype("utf-8", max(2, array.dtype.itemsize)))
     dataset = _create(group, name, array)
-    for key in ("units", "long_name", "definition"):
-        text = getattr(variable, key)
-        if text:
-            _write_attribute(dataset, key, text)
-    if variable.kind == "text":
-        _write_attribute(dataset, "_Encoding", "utf-8")
-    if variable.flags:
-        dataset.attrs["flag_values"] = np.array(list(variable.flags), array.dtype)
-        _write_attribute(dataset, "flag_meanings", " ".join(variable.flags.values()))
+    _write_meaning(dataset, variable)
     return dataset
+
+
+def _write_meaning(dataset: h5py.Dataset, variable: schema.Variable) -> None:
+    meaning = {"units": variable.units, "long_name": variable.long_name, "definition": variable.definition}
+    meaning["_Encoding"] = "utf-8" if variable.kind == "text" else ""
+    meaning["flag_meanings"] = " ".join(variable.flags.values())
+    for name, text in meaning.items():
+        if text:
+            _write_attribute(dataset, name, text)
+    if variable.flags:
+        dataset.attrs["flag_values"] = np.array(list(variable.flags), dataset.dtype)
 
 
 def _create(group: h5py.Group, name: str, array: np.ndarray) -> h5py.Dataset:
@@ -242,14 +245,19 @@ def _create_scalar(group: h5py.Group, name: str, array: np.ndarray) -> h5py.Data
     return h5py.Dataset(identifier)
 
 
-def _attach_scales(datasets: Mapping[str, h5py.Dataset]) -> None:
+def _attach_coordinates(datasets: Mapping[str, h5py.Dataset]) -> None:
+    """Name the dimensions (netCDF-4 dimension scales), and for records their time and label (CF `coordinates`)."""
+    scales = {path: path.rpartition("/")[2] for path in datasets if path.rpartition("/")[2] in schema.SCHEMA[path].dims}
+    for path, dim in scales.items():
+        datasets[path].make_scale(dim)
     for path, dataset in datasets.items():
-        if path.rpartition("/")[2] in schema.SCHEMA[path].dims:
-            dataset.make_scale(path.rpartition("/")[2])
-    for path, dataset in datasets.items():
-        for axis, dim in enumerate(schema.dims_of(path, dataset.shape)):
-            if schema.coordinate(path, dim) != path:
-                dataset.dims[axis].attach_scale(datasets[schema.coordinate(path, dim)])
+        dims = schema.dims_of(path, dataset.shape) if path not in scales else ()
+        for axis, dim in enumerate(dims):
+            dataset.dims[axis].attach_scale(datasets[schema.coordinate(path, dim)])
+        beside = {name: schema.coordinate(path, name) for name in schema.RECORD_COORDINATES}
+        found = [name for name, where in beside.items() if where in datasets]
+        if found and "step" in dims and path not in beside.values():
+            _write_attribute(dataset, "coordinates", " ".join(found))
 
 
 def _replace(target: Path, content: bytes) -> None:

@@ -194,6 +194,10 @@ _RESOURCES = {
 SCHEMA: dict[str, Variable] = {**_RESULTS, **_SERIES, **_of_metrics(), **_RESOURCES}
 
 
+# What else says which record it is: written as the CF attribute `coordinates`, so xarray can plot along the time.
+RECORD_COORDINATES = ("time", "label")
+
+
 def coordinate(path: str, dim: str) -> str:
     """The path of the coordinate of dimension `dim` of the array at `path`: same group, named as the dimension."""
     return f"{path.rpartition('/')[0]}/{dim}"

@@ -68,6 +68,22 @@ def is_there(result: Result) -> np.ndarray:
     return there
 
 
+def last_record(result: Result) -> np.ndarray:
+    """The last step at which each pair has a value of any metric; −1 if it never has."""
+    there = is_there(result)
+    if not there.size:
+        return np.full(there.shape[1], -1)
+    return np.where(there.any(axis=0), len(there) - 1 - there[::-1].argmax(axis=0), -1)
+
+
+def most_interesting(result: Result) -> list[int]:
+    """Positions of the pairs: those that lasted longest first, of these the most entangled, then as in the file."""
+    last = last_record(result)
+    ranking = next((name for name in RANKING if result.data.get(f"metrics/{name}", np.zeros(0)).ndim == 2), None)
+    scores = np.zeros(len(last)) if ranking is None else result[f"metrics/{ranking}"][last, np.arange(len(last))]
+    return [int(pair) for pair in np.lexsort((-np.nan_to_num(scores, nan=-np.inf), -last))]
+
+
 def most_probable(probabilities: np.ndarray, most: int) -> np.ndarray:
     """Positions of at most `most` outcomes with a probability above 0, the largest first, ties in the order given."""
     order = np.argsort(-np.nan_to_num(probabilities), kind="stable")[:most]
@@ -168,11 +184,11 @@ def _pairs(result: Result) -> list[str]:
     names = [name for name in metric_names(result) if result[f"metrics/{name}"].ndim == 2]
     if not names:
         return []
-    there, pairs = is_there(result), result["metrics/pair"]
-    if not there.any():
-        return [f"Metrics: none of the {len(pairs):,} pairs existed at any of the {len(there):,} records"]
-    last = np.where(there.any(axis=0), len(there) - 1 - there[::-1].argmax(axis=0), -1)
-    shown = _most_interesting(result, names, last)[:MAX_ROWS]
+    pairs, last = result["metrics/pair"], last_record(result)
+    records = len(result["metrics/step"])
+    if (last < 0).all():
+        return [f"Metrics: none of the {len(pairs):,} pairs existed at any of the {records:,} records"]
+    shown = most_interesting(result)[:MAX_ROWS]
     rows = []
     for pair in shown:
         step = last[pair]
@@ -180,7 +196,7 @@ def _pairs(result: Result) -> list[str]:
         rows.append([_short(pairs[pair]), _moment(result, step), *(cells or [NOTHING] * len(names))])
     header = ["pair", "at", *map(_heading_of, names)]
     return [
-        f"Metrics of each pair, last value in {len(there):,} records",
+        f"Metrics of each pair, last value in {records:,} records",
         *_folded(header, rows, fixed=2),
         *_more(len(pairs), len(shown), "pairs"),
         *_largest_errors(result, names, shown, last),
@@ -197,13 +213,6 @@ def _moment(result: Result, step: int) -> str:
         return "never"
     times = result.data.get("metrics/time")
     return _seconds(float(times[step])) if times is not None else f"step {result['metrics/step'][step]}"
-
-
-def _most_interesting(result: Result, names: Sequence[str], last: np.ndarray) -> list[int]:
-    """Pairs that lasted longest first, of these the most entangled, then in the order of the file."""
-    ranking = next((name for name in RANKING if name in names), names[0])
-    scores = result[f"metrics/{ranking}"][last, np.arange(len(last))].astype(float)
-    return list(np.lexsort((-np.nan_to_num(scores, nan=-np.inf), -last)))
 
 
 def _largest_errors(result: Result, names: Sequence[str], shown: Sequence[int], last: np.ndarray) -> list[str]:
@@ -232,7 +241,7 @@ def _outcomes(result: Result) -> list[str]:
     return [
         _short(f"Outcomes{f' of the bits {bits}' if bits else ''}, most probable first", WIDTH),
         *_table(list(columns), zip(*columns.values(), strict=True)),
-        *_more(np.count_nonzero(probabilities), len(shown), "outcomes"),
+        *_more(int(np.count_nonzero(probabilities)), len(shown), "outcomes"),
     ]
 
 

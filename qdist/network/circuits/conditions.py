@@ -1,6 +1,6 @@
 """Conditions on measured bits, worked out as the set of bit values that fulfil them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from qdist.network.circuits.circuit import Condition
 from qdist.network.circuits.expressions import evaluate
 from qdist.network.circuits.mistakes import Mistake
 from qdist.network.circuits.names import Deferred, Scope, Variable
-from qdist.network.circuits.values import Seconds
+from qdist.network.circuits.values import Seconds, Value
 
 MAX_CONDITION_BITS = 12
 
@@ -32,16 +32,23 @@ def test(node: Any, scope: Scope) -> bool | Condition:
     equality = _register_equals(node, asked, scope)
     if equality is not None:
         return equality
-    check_number(len(asked))
-    accepted = []
+    table = tabulated(lambda: _truth(evaluate(node, scope)), asked, scope)
+    return _simplest(tuple(asked), [word for word, holds in enumerate(table) if holds])
+
+
+def tabulated(compute: Callable[[], Value], numbers: Sequence[int], scope: Scope) -> list[Value]:
+    """What a computation gives for each integer that measured bits can make, the first bit least significant."""
+    check_number(len(numbers))
+    bits = scope.reader.bits
+    outer = bits.assumed
+    table = []
     try:
-        for word in range(1 << len(asked)):
-            bits.assumed = {number: word >> k & 1 for k, number in enumerate(asked)}
-            if _truth(evaluate(node, scope)):
-                accepted.append(word)
+        for word in range(1 << len(numbers)):
+            bits.assumed = {number: word >> k & 1 for k, number in enumerate(numbers)}
+            table.append(compute())
     finally:
-        bits.assumed = None
-    return _simplest(tuple(asked), accepted)
+        bits.assumed = outer
+    return table
 
 
 def bits_in(node: Any, scope: Scope) -> set[int]:
@@ -118,9 +125,8 @@ def _register_equals(node: Any, asked: list[int], scope: Scope) -> Condition | N
 
 def _bits_behind(name: str, scope: Scope) -> set[int]:
     symbol = scope.find(name)
-    if isinstance(symbol, Variable) and isinstance(symbol.value, Deferred):
-        return bits_in(symbol.value.expression, symbol.value.scope)
-    return set()
+    value = symbol.value if isinstance(symbol, Variable) else None
+    return set(value.numbers) if isinstance(value, Deferred) else set()
 
 
 def _children(node: Any) -> Iterator[Any]:

@@ -78,7 +78,6 @@ def _run_cases(reader: ProgramReader, tests: list[tuple[Any, Any]], default: ast
 def for_loop(reader: ProgramReader, node: ast.ForInLoop) -> None:
     """`for int i in [0:3] { … }`, unrolled."""
     for value in _turns(reader, node.set_declaration):
-        reader.count_step()
         with reader.block() as scope:
             scope.declare(node.identifier.name, Variable(cast(value, node.type, scope), node.type))
             if not _one_turn(reader, node.block):
@@ -96,7 +95,7 @@ def while_loop(reader: ProgramReader, node: ast.WhileLoop) -> None:
             )
         if not test:
             return
-        reader.count_step()
+        reader.count_steps()
         with reader.block():
             if not _one_turn(reader, node.block):
                 return
@@ -160,7 +159,9 @@ def _turns(reader: ProgramReader, declared: Any) -> Iterable[Any]:
         raise Mistake("A loop must go over a range `[0:3]` or a set `{0, 3}`, but does not.")
     if declared.start is None or declared.end is None:
         raise Mistake("The range of a loop must have both ends, but has not.")
-    return operands.span(declared, 0, 0, reader.scope)
+    turns = operands.span(declared, 0, 0, reader.scope)
+    reader.count_steps(turns)
+    return turns
 
 
 def _one_of(reader: ProgramReader, target: Any, numbers: list[int]) -> bool | Condition:

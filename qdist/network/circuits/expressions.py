@@ -7,7 +7,7 @@ from openqasm3 import ast
 
 from qdist.network.circuits import operands, values
 from qdist.network.circuits.mistakes import Mistake
-from qdist.network.circuits.names import Deferred, Scope, Variable
+from qdist.network.circuits.names import Bitstore, Deferred, Scope, Variable
 from qdist.network.circuits.values import Bits, Seconds, Value
 
 MAX_REGISTER_SIZE = 4096
@@ -73,22 +73,21 @@ def _duration(node: ast.DurationLiteral, scope: Scope) -> Seconds:
 def _identifier(node: ast.Identifier, scope: Scope) -> Value:
     symbol = scope.find(node.name)
     if isinstance(symbol, Variable):
-        return _content(node.name, symbol)
+        return _content(node.name, symbol, scope.reader.bits)
     if symbol.quantum:
         raise Mistake(f"A classical value is needed here, but '{node.name}' is a qubit. Measure it into a bit first.")
     return scope.reader.bits.read(symbol.numbers)
 
 
-def _content(name: str, variable: Variable) -> Value:
+def _content(name: str, variable: Variable, bits: Bitstore) -> Value:
     if variable.value is None:
         raise Mistake(f"'{name}' must have a value before it is used, but has none.")
     if not isinstance(variable.value, Deferred):
         return variable.value
     kept = variable.value
-    bits = kept.scope.reader.bits
-    if any(bits.writes.get(number) != count for number, count in kept.writes.items()):
+    if any(bits.writes[number] != count for number, count in zip(kept.numbers, kept.writes, strict=True)):
         raise Mistake(f"'{name}' was computed from bits that have been measured again since. Measure into other bits.")
-    return cast(evaluate(kept.expression, kept.scope), variable.type, kept.scope)
+    return kept.table[bits.read(kept.numbers)]
 
 
 def _index(node: ast.IndexExpression, scope: Scope) -> Value:

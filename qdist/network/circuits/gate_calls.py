@@ -11,7 +11,7 @@ from qdist.network.circuits import modifiers, operands, values
 from qdist.network.circuits.circuit import Instruction
 from qdist.network.circuits.mistakes import ArithmeticMistake, Mistake
 from qdist.network.circuits.names import Variable, Wires
-from qdist.network.circuits.reader import MAX_INSTRUCTIONS, GateDefinition, ProgramReader
+from qdist.network.circuits.reader import GateDefinition, ProgramReader
 from qdist.physics.gates import GATES
 
 
@@ -127,8 +127,8 @@ def _modified(
             body = modifiers.inverse(body)
         elif kind == "pow":
             exponent = values.real(reader.evaluate(modifier.argument), "The exponent of `pow`")
-            if exponent.is_integer() and len(body) * abs(exponent) > MAX_INSTRUCTIONS:
-                raise Mistake(f"A gate must have at most {MAX_INSTRUCTIONS} instructions, but its power has more.")
+            if exponent.is_integer():
+                reader.check_room(max(0, len(body) - 1) * int(abs(exponent)))
             body = modifiers.power(body, exponent, name, num_qubits)
         else:
             controls = _number_of_controls(reader, modifier)

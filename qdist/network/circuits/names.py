@@ -31,17 +31,17 @@ class Wires:
 
 @dataclass(frozen=True)
 class Deferred:
-    """An expression of measured bits, kept as it was written until a condition asks for it.
+    """A value that depends on measured bits, kept until a condition asks for it.
 
     Attributes:
-        expression: What it says.
-        scope: Where its names are looked up.
-        writes: How often each of its bits had been written; a later write makes it unusable.
+        numbers: The bits.
+        table: The value for each integer that they make, the first bit least significant.
+        writes: How often each of them had been written; a later write makes the value unusable.
     """
 
-    expression: Any
-    scope: "Scope"
-    writes: Mapping[int, int]
+    numbers: tuple[int, ...]
+    table: tuple[Value, ...]
+    writes: tuple[int, ...]
 
 
 @dataclass
@@ -114,11 +114,11 @@ class Reader(Protocol):
 class Scope:
     """The names of one block, and of the blocks around it."""
 
-    def __init__(self, reader: Reader, parent: "Scope | None" = None, *, closed: bool = False) -> None:
-        """A block; the body of a gate or a subroutine is closed: of outside it sees only classical values."""
+    def __init__(self, reader: Reader, parent: "Scope | None" = None, *, body_of: str = "") -> None:
+        """A block; the body of a `"gate"` or a `"subroutine"` cannot change what is outside of it."""
         self.reader = reader
         self.parent = parent
-        self.closed = closed
+        self.body_of = body_of
         self.names: dict[str, Symbol] = {}
 
     def declare(self, name: str, symbol: Symbol) -> None:
@@ -129,12 +129,12 @@ class Scope:
 
     def find(self, name: str) -> Symbol:
         """What a name means here."""
-        outside = False
+        body_of = ""
         for scope in self._around():
             symbol = scope.names.get(name)
             if symbol is not None:
-                return _from_inside(name, symbol) if outside else symbol
-            outside = outside or scope.closed
+                return _from_inside(name, symbol, body_of) if body_of else symbol
+            body_of = body_of or scope.body_of
         known = {known for scope in self._around() for known in scope.names}
         raise Mistake(f"'{name}' must be declared before it is used, but is not.{did_you_mean(name, known)}")
 
@@ -145,12 +145,13 @@ class Scope:
             scope = scope.parent
 
 
-def _from_inside(name: str, symbol: Symbol) -> Symbol:
-    """A symbol as the body of a gate or a subroutine sees it: classical and constant."""
-    if isinstance(symbol, Variable):
-        return symbol if symbol.constant else replace(symbol, constant=True)
-    if symbol.quantum:
+def _from_inside(name: str, symbol: Symbol, body_of: str) -> Symbol:
+    """A symbol as the body of a gate or a subroutine sees it: constant."""
+    if isinstance(symbol, Variable) and symbol.constant:
+        return symbol
+    if body_of == "gate" or (isinstance(symbol, Wires) and symbol.quantum):
         raise Mistake(
-            f"The body must act on its own arguments, but '{name}' is declared outside. Pass it as an argument."
+            f"The body of a {body_of} must use its own arguments and constants, but '{name}' is declared outside. "
+            "Pass it as an argument."
         )
-    return replace(symbol, read_only=True)
+    return replace(symbol, constant=True) if isinstance(symbol, Variable) else replace(symbol, read_only=True)

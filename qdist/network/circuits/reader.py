@@ -18,7 +18,7 @@ from qdist.physics.gates import GATES, GateRule
 
 MAX_INSTRUCTIONS = 10**6
 # Statements that are read, every turn of a loop counted: stops loops that emit nothing.
-MAX_STEPS = 4 * MAX_INSTRUCTIONS
+MAX_STEPS = 2 * MAX_INSTRUCTIONS
 # Of qubits, and of bits.
 MAX_WIRES = 4096
 
@@ -146,7 +146,7 @@ class ProgramReader:
                 raise
 
     def _run_one(self, node: Any) -> None:
-        self.count_step()
+        self.count_steps()
         visit = self._visitors.get(type(node))
         if visit is None:
             raise Mistake(f"A statement must be one that a simulator can follow, but {_title(node)} is not. Remove it.")
@@ -156,9 +156,10 @@ class ProgramReader:
             raise Mistake(f"A program must have no annotations, but has '@{node.annotations[0].keyword}'. Remove it.")
         visit(self, node)
 
-    def count_step(self) -> None:
+    def count_steps(self, turns: range = range(1)) -> None:
         """Raise if reading would take forever."""
-        self._steps += 1
+        # `len` fails for ranges of more than 2⁶³ numbers.
+        self._steps += 1 if len(turns[:2]) < 2 else 1 + (turns[-1] - turns[0]) // turns.step
         if self._steps > MAX_STEPS:
             raise Mistake(f"A program must take at most {MAX_STEPS} steps, but its loops take more. Shorten them.")
 
@@ -187,15 +188,19 @@ class ProgramReader:
                 return
             self._check_guards()
             condition = condition if condition.bits else None
-        if len(self.body.instructions) >= MAX_INSTRUCTIONS:
-            raise Mistake(
-                f"A program must have at most {MAX_INSTRUCTIONS} instructions, but its loops and gates give more."
-            )
+        self.check_room(1)
         self.body.instructions.append(
             Instruction(kind, name, params, qubits, bits, condition, self.line, duration, unitary)
         )
         for bit in bits:
             self._write(bit)
+
+    def check_room(self, number: int) -> None:
+        """Raise if there are too many instructions for `number` more."""
+        if len(self.body.instructions) + number > MAX_INSTRUCTIONS:
+            raise Mistake(
+                f"A program must have at most {MAX_INSTRUCTIONS} instructions, but its loops and gates give more."
+            )
 
     def _check_guards(self) -> None:
         if any(guard.rewritten for guard in self.body.guards):
@@ -210,10 +215,10 @@ class ProgramReader:
             guard.rewritten = guard.rewritten or bit in guard.bits
 
     @contextmanager
-    def block(self, *, closed: bool = False) -> Iterator[Scope]:
-        """A new scope for a block; for the closed body of a gate or a subroutine, in the global scope."""
+    def block(self, *, body_of: str = "") -> Iterator[Scope]:
+        """A new scope for a block; for the body of a gate or a subroutine, in the global scope."""
         outer = self.scope
-        self.scope = Scope(self, self.global_scope if closed else outer, closed=closed)
+        self.scope = Scope(self, self.global_scope if body_of else outer, body_of=body_of)
         try:
             yield self.scope
         finally:
@@ -237,7 +242,7 @@ class ProgramReader:
         outer, line = self.body, self.line
         self.body = Body(definition)
         try:
-            with self.block(closed=True) as scope:
+            with self.block(body_of="gate") as scope:
                 yield scope
         finally:
             self.body, self.line = outer, line
@@ -248,7 +253,7 @@ class ProgramReader:
         line = self.line
         self.body.calls.append(Call(definition.return_type, len(self.body.guards), self._num_bits))
         try:
-            with self.block(closed=True) as scope:
+            with self.block(body_of="subroutine") as scope:
                 yield scope
         finally:
             self.body.calls.pop()

@@ -111,19 +111,19 @@ def some(result: Any) -> Any:
 
 
 def value_of(reader: ProgramReader, expression: Any, kind: ast.ClassicalType | None, scope: Scope) -> Value | Deferred:
-    """What a variable of a type holds after `= expression`; an expression of measured bits is kept as it is."""
+    """What a variable of a type holds after `= expression`; an expression of measured bits is kept as a table."""
     if isinstance(expression, ast.FunctionCall) and expression.name.name in reader.subroutines:
         result = call(reader, expression, scope)
         if isinstance(result, Wires | Outcome):
             raise Mistake("The outcome of a measurement must be kept in a bit, but is assigned to another type.")
         return result if isinstance(result, Deferred) else cast(some(result), kind, scope)
-    read = conditions.bits_in(expression, scope)
-    writes = {number: reader.bits.writes[number] for number in read if number in reader.bits.writes}
-    if not writes:
+    measured = tuple(sorted(n for n in conditions.bits_in(expression, scope) if n in reader.bits.writes))
+    if not measured:
         return cast(reader.evaluate(expression, scope), kind, scope)
     if not isinstance(kind, ast.BoolType | ast.IntType | ast.UintType):
         raise Mistake("A value of this type must be known before the program runs, but depends on a measurement.")
-    return Deferred(expression, scope, writes)
+    table = conditions.tabulated(lambda: cast(reader.evaluate(expression, scope), kind, scope), measured, scope)
+    return Deferred(measured, tuple(table), tuple(reader.bits.writes[number] for number in measured))
 
 
 def _argument(reader: ProgramReader, formal: Any, actual: Any, scope: Scope) -> Symbol:

@@ -1,7 +1,7 @@
 // Every construct of OpenQASM 2 once.
 OPENQASM 2.0;
 include "qelib1.inc";
-/* gates of the program's own, one inside of the other */
+// Gates of the program's own, one inside of the other.
 gate entangle a, b { h a; cx a, b; }
 gate turn(angle1, angle2) a, b {
   entangle a, b;
@@ -35,5 +35,5 @@ measure q -> c;
 if (c == 5) x one[0];
 measure one[0] -> output[1];
 if (output == 2) u1(tan(0.3)) q[0];
-if (output == 1) z q[0];
 if (c == 3) measure q[2] -> output[0];
+if (output == 1) z q[0];

@@ -1,0 +1,137 @@
+"""Exact simulation of quantum states that are spread over the nodes of a network."""
+
+from qdist.errors import QdistError
+from qdist.machine.instructions import Test
+from qdist.network import protocols
+from qdist.network.circuit_program import circuit_program
+from qdist.network.circuits import Circuit, parse_qasm, read_qasm
+from qdist.network.devices import IDEAL, Device, device, device_names
+from qdist.network.graph import Network, Node, chain, complete, grid, random_network, ring, star
+from qdist.network.links import Link
+from qdist.network.noise import CircuitNoise, read_device_noise, uniform_noise
+from qdist.network.program import (
+    Apply,
+    Combine,
+    Discard,
+    Generate,
+    Herald,
+    Lose,
+    Measure,
+    Prepare,
+    Program,
+    Record,
+    Reset,
+    Send,
+    Twirl,
+    Wait,
+    apply,
+    bell_measurement,
+    bit_is,
+    parity_is,
+    register_is,
+)
+from qdist.physics.channels import CHANNELS, Channel
+from qdist.physics.gates import GATES, Gate, gate, unitary_gate
+from qdist.physics.metrics import METRICS, chsh, concurrence, fidelity, negativity, purity, verdict
+from qdist.physics.states import (
+    State,
+    basis_state,
+    bell,
+    bell_diagonal,
+    from_ket,
+    from_matrix,
+    from_pauli,
+    from_qiskit,
+    from_qutip,
+    ghz,
+    graph_state,
+    maximally_mixed,
+    w_state,
+    werner,
+)
+from qdist.run.final import FinalStates, final_states
+from qdist.run.job import Job, Recording, prepare, run
+from qdist.run.results import Result, read_result, write_result
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CHANNELS",
+    "GATES",
+    "IDEAL",
+    "METRICS",
+    "Apply",
+    "Channel",
+    "Circuit",
+    "CircuitNoise",
+    "Combine",
+    "Device",
+    "Discard",
+    "FinalStates",
+    "Gate",
+    "Generate",
+    "Herald",
+    "Job",
+    "Link",
+    "Lose",
+    "Measure",
+    "Network",
+    "Node",
+    "Prepare",
+    "Program",
+    "QdistError",
+    "Record",
+    "Recording",
+    "Reset",
+    "Result",
+    "Send",
+    "State",
+    "Test",
+    "Twirl",
+    "Wait",
+    "apply",
+    "basis_state",
+    "bell",
+    "bell_diagonal",
+    "bell_measurement",
+    "bit_is",
+    "chain",
+    "chsh",
+    "circuit_program",
+    "complete",
+    "concurrence",
+    "device",
+    "device_names",
+    "fidelity",
+    "final_states",
+    "from_ket",
+    "from_matrix",
+    "from_pauli",
+    "from_qiskit",
+    "from_qutip",
+    "gate",
+    "ghz",
+    "graph_state",
+    "grid",
+    "maximally_mixed",
+    "negativity",
+    "parity_is",
+    "parse_qasm",
+    "prepare",
+    "protocols",
+    "purity",
+    "random_network",
+    "read_device_noise",
+    "read_qasm",
+    "read_result",
+    "register_is",
+    "ring",
+    "run",
+    "star",
+    "uniform_noise",
+    "unitary_gate",
+    "verdict",
+    "w_state",
+    "werner",
+    "write_result",
+]

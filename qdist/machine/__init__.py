@@ -1,0 +1,1 @@
+"""The machine: instructions on named digits, and the plans they become. Knows nothing of nodes."""

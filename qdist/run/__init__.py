@@ -1,0 +1,1 @@
+"""The run: jobs, the executor, results, and the command line."""

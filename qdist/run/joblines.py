@@ -1,0 +1,249 @@
+"""Where in the text of a TOML file a field stands: the line of each key, for messages."""
+
+import bisect
+import contextlib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from qdist.errors import QdistError
+
+KeyPath = tuple[str | int, ...]
+
+BARE_END = ",]}#\r\n"
+FIRST_NAME = re.compile(r"[^`]*?`(?P<name>[\w.]+)`(?: of node '(?P<node>[^']*)')?(?P<colon>: )?")
+
+
+def key_lines(text: str) -> dict[KeyPath, int]:
+    """The line of every table, key and list entry, by its path, such as `("links", 0, "between", 1)`.
+
+    Reads only as much of TOML as that needs. For a text that is not TOML the answer is what was found before.
+    """
+    scanner = _Scanner(text)
+    # Only for messages: a line less is better than a second error.
+    with contextlib.suppress(IndexError, ValueError, RecursionError):
+        scanner.document()
+    return scanner.lines
+
+
+def dotted(path: KeyPath) -> str:
+    """`links[0].between` for `("links", 0, "between")`."""
+    words = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return words.removeprefix(".")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of a job file and its name, for messages that say where.
+
+    Attributes:
+        name: What messages call the file.
+        text: The whole file, valid TOML.
+    """
+
+    name: str
+    text: str
+
+    @cached_property
+    def lines(self) -> dict[KeyPath, int]:
+        """See `key_lines`. Read only when something is wrong."""
+        return key_lines(self.text)
+
+    def line(self, path: KeyPath) -> int | None:
+        """The line of a field, or of the nearest table around it that stands in the file."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.lines:
+                return self.lines[path[:length]]
+        return None
+
+    def error(self, path: KeyPath, sentence: str, line: int | None = None) -> QdistError:
+        """``chain.toml, line 12, `links[0].between`: No node is called 'bbo'. Did you mean 'bob'?``"""
+        line = line or self.line(path)
+        place = [self.name, *([f"line {line}"] if line else []), *([f"`{dotted(path)}`"] if path else [])]
+        text = f"{', '.join(place)}: {sentence}"
+        # Keys and values may hold what a terminal would obey.
+        return QdistError("".join(char if char.isprintable() else "?" for char in text))
+
+    @contextlib.contextmanager
+    def blame(self, path: KeyPath) -> Iterator[None]:
+        """Name the file, the line and the field in every `QdistError`: the field in `path` that it is about.
+
+        A sentence about a field has the field's name as its first word in backquotes.
+        """
+        try:
+            yield
+        except QdistError as error:
+            raise self.error(*self._culprit(path, str(error))) from None
+
+    def _culprit(self, path: KeyPath, sentence: str) -> tuple[KeyPath, str]:
+        match = FIRST_NAME.match(sentence)
+        words = tuple(match["name"].split(".")) if match else ()
+        if match and match["node"] is not None:
+            return self._of_node(match["node"], match["name"]) or path, sentence
+        if not words:
+            return path, sentence
+        found = [known for known in self._below(path) if known[-len(words) :] == words]
+        if found and match and match["colon"] and match.start("name") == 1:
+            sentence = sentence[match.end() :]
+        return (min(found, key=len) if found else path), sentence
+
+    def _below(self, path: KeyPath) -> Iterable[KeyPath]:
+        return (known for known in self.lines if known[: len(path)] == path)
+
+    def _of_node(self, node: str, field: str) -> KeyPath | None:
+        """The field of a node by the node's name."""
+        tables = tomllib.loads(self.text)
+        for number, table in enumerate(tables.get("nodes", [])):
+            if table.get("name") == node:
+                return ("nodes", number, field)
+        return ("network", field) if "network" in tables else None
+
+
+class _Scanner:
+    """Walks once through the text. `at` is the position, always at or before the end."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.lines: dict[KeyPath, int] = {}
+        self._breaks = [i for i, char in enumerate(text) if char == "\n"]
+        self._tables_in: dict[KeyPath, int] = {}
+        """How many tables each array of tables has so far."""
+
+    def document(self) -> None:
+        table: KeyPath = ()
+        self._skip_blank()
+        while self.at < len(self.text):
+            if self.text[self.at] == "[":
+                table = self._header()
+            else:
+                self._pair(table)
+            self._skip_blank()
+
+    def _mark(self, path: KeyPath) -> None:
+        self.lines.setdefault(path, 1 + bisect.bisect_left(self._breaks, self.at))
+
+    def _header(self) -> KeyPath:
+        start = self.at
+        is_array = self.text.startswith("[[", self.at)
+        self.at += 2 if is_array else 1
+        keys = self._keys()
+        self.at = self.text.index("]", self.at) + (2 if is_array else 1)
+        end, self.at = self.at, start
+        path = self._resolved(keys[:-1]) + (keys[-1],)
+        self._mark(path)
+        if is_array:
+            self._tables_in[path] = self._tables_in.get(path, 0) + 1
+        path = self._last_table(path)
+        self._mark(path)
+        self.at = end
+        return path
+
+    def _resolved(self, keys: KeyPath) -> KeyPath:
+        path: KeyPath = ()
+        for key in keys:
+            path = self._last_table((*path, key))
+        return path
+
+    def _last_table(self, path: KeyPath) -> KeyPath:
+        """`path`, or the table that was added last if it is an array of tables."""
+        return (*path, self._tables_in[path] - 1) if path in self._tables_in else path
+
+    def _pair(self, table: KeyPath) -> None:
+        start = self.at
+        keys = self._keys()
+        end, self.at = self.at, start
+        for length in range(1, len(keys) + 1):
+            self._mark(table + keys[:length])
+        self.at = self.text.index("=", end) + 1
+        self._skip_spaces()
+        self._value(table + keys)
+
+    def _keys(self) -> KeyPath:
+        """The parts of a dotted key; leaves the position behind it."""
+        keys = []
+        while True:
+            self._skip_spaces()
+            if self.text[self.at] in "\"'":
+                start = self.at
+                self._string()
+                keys.append(tomllib.loads("key = " + self.text[start : self.at])["key"])
+            else:
+                start = self.at
+                while self.text[self.at].isalnum() or self.text[self.at] in "-_":
+                    self.at += 1
+                keys.append(self.text[start : self.at])
+            self._skip_spaces()
+            if self.text[self.at] != ".":
+                return tuple(keys)
+            self.at += 1
+
+    def _value(self, path: KeyPath) -> None:
+        char = self.text[self.at]
+        if char in "\"'":
+            self._string()
+        elif char == "[":
+            self._list(path)
+        elif char == "{":
+            self._inline_table(path)
+        else:
+            start = self.at
+            while self.at < len(self.text) and self.text[self.at] not in BARE_END:
+                self.at += 1
+            if self.at == start:
+                raise ValueError("a value is missing")
+
+    def _string(self) -> None:
+        quote = self.text[self.at]
+        closing = quote * 3 if self.text.startswith(quote * 3, self.at) else quote
+        self.at += len(closing)
+        while not self.text.startswith(closing, self.at):
+            self.at += 2 if quote == '"' and self.text[self.at] == "\\" else 1
+            if self.at >= len(self.text):
+                raise ValueError("a string has no end")
+        self.at += len(closing)
+        # Up to two more quotes may belong to the string: """He said "so"""".
+        while len(closing) == 3 and self.text.startswith(quote, self.at):
+            self.at += 1
+
+    def _list(self, path: KeyPath) -> None:
+        self.at += 1
+        number = 0
+        while True:
+            self._skip_blank()
+            if self.text[self.at] == "]":
+                break
+            self._mark((*path, number))
+            self._value((*path, number))
+            number += 1
+            self._skip_blank()
+            if self.text[self.at] == ",":
+                self.at += 1
+        self.at += 1
+
+    def _inline_table(self, path: KeyPath) -> None:
+        self.at += 1
+        while True:
+            self._skip_blank()
+            if self.text[self.at] == "}":
+                break
+            self._pair(path)
+            self._skip_blank()
+            if self.text[self.at] == ",":
+                self.at += 1
+        self.at += 1
+
+    def _skip_spaces(self) -> None:
+        while self.at < len(self.text) and self.text[self.at] in " \t":
+            self.at += 1
+
+    def _skip_blank(self) -> None:
+        """Spaces, line ends and comments."""
+        while self.at < len(self.text) and self.text[self.at] in " \t\r\n#":
+            if self.text[self.at] == "#":
+                end = self.text.find("\n", self.at)
+                self.at = len(self.text) if end < 0 else end
+            else:
+                self.at += 1

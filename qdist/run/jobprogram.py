@@ -1,0 +1,83 @@
+"""The program of a job: a protocol with its parameters, or a circuit with its noise."""
+
+from pathlib import Path
+from typing import Any
+
+from qdist.errors import QdistError, did_you_mean
+from qdist.network.circuits import Circuit, read_qasm
+from qdist.network.graph import Network
+from qdist.network.noise import CircuitNoise, find_device_file, read_device_noise, uniform_noise
+from qdist.network.program import Program
+from qdist.network.protocols.catalog import PROTOCOLS, build_protocol
+from qdist.run.joblines import Source
+from qdist.run.jobmistakes import shaped
+from qdist.run.jobschema import NoiseSection, ProgramSection, parameters_of
+
+KNOWN_PROTOCOLS = f"Protocols: {', '.join(PROTOCOLS)}."
+
+
+def read_protocol(section: ProgramSection, network: Network | None, source: Source) -> tuple[Network, Program]:
+    """The program of the protocol that a section names, and the network that it must have."""
+    name = str(section.protocol)
+    if name not in PROTOCOLS:
+        hint = did_you_mean(name, PROTOCOLS)
+        hint = hint if "Did you mean" in hint else f" {KNOWN_PROTOCOLS}"
+        raise source.error(("program", "protocol"), f"No protocol is called '{name}'.{hint}")
+    if network is None:
+        sentence = "A protocol must have a network, but there is none. Add [network], or [[nodes]] and [[links]]."
+        raise source.error(("program", "protocol"), sentence)
+    given = {key: _tuples(value) for key, value in (section.model_extra or {}).items()}
+    parameters = shaped(parameters_of(PROTOCOLS[name]), given, source, ("program",))
+    with source.blame(("program",)):
+        return network, build_protocol(name, network, {key: getattr(parameters, key) for key in given})
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples: values that a program may hold."""
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def read_circuit(name: str, source: Source, folder: Path) -> Circuit:
+    """The circuit in a file that a job names."""
+    with source.blame(("program", "circuit")):
+        return read_qasm(_file("A circuit", name, folder, ".qasm"))
+
+
+def read_noise(section: NoiseSection, source: Source, folder: Path) -> CircuitNoise:
+    """The noise of a circuit: one table for all gates, or a device file."""
+    if section.device is None:
+        with source.blame(("noise",)):
+            return uniform_noise(section.one_qubit, section.two_qubit, section.readout)
+    others = sorted(section.model_fields_set - {"device"})
+    if others:
+        sentence = (
+            f"`{others[0]}` must be left out beside `device`, but is given: the device's file has all of the noise."
+        )
+        raise source.error(("noise", others[0]), sentence)
+    with source.blame(("noise", "device")):
+        shipped = "/" not in section.device and not _is_file(folder / section.device)
+        return read_device_noise(
+            find_device_file(section.device, folder) if shipped else _file("A device", section.device, folder, ".json")
+        )
+
+
+def _file(what: str, name: str, folder: Path, suffix: str) -> Path:
+    """The path of a file that is there: devices and pipes might never end."""
+    path = folder / name
+    try:
+        if path.is_file():
+            return path
+        found = "is a folder" if path.is_dir() else "is a device or a pipe" if path.exists() else "does not exist"
+        near = [file.name for file in path.parent.glob(f"*{suffix}")]
+    except (OSError, ValueError) as error:
+        found, near = f"cannot be opened ({getattr(error, 'strerror', None) or error})", []
+    hint = did_you_mean(path.name, near)
+    hint = hint if "Did you mean" in hint else " Paths start at the folder of the job."
+    raise QdistError(f"{what} must be a file, but '{path}' {found}.{hint}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
