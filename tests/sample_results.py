@@ -30,6 +30,7 @@ def everything() -> Result:
             data[path] = random.integers(0, 4, shape)
         else:
             data[path] = random.uniform(0, 1, shape)
+    data["metrics/pauli_a"] = data["metrics/pauli_b"] = np.array(list("IXYZ"))
     data["metrics/fidelity"][0, 1] = np.nan
     data["metrics/purity"] = data["metrics/purity"].astype(np.float32)
     data["metrics/verdict"] = np.full((3, 2), NO_PAIR, np.int8)

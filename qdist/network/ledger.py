@@ -29,7 +29,7 @@ class Account:
 
 @dataclass
 class Ledger:
-    """Entries in the order of the program, each after a number of heralds.
+    """Entries, each with the number of heralds before it in the order of the program, `heralds` for the next one.
 
     An entry counts with the probability that all heralds before it succeeded.
     """
@@ -67,9 +67,6 @@ class Ledger:
     def send(self, source: str, destination: str, bits: int) -> None:
         if source != destination:
             self.entries.append(("bits", (source, destination), float(bits), self.heralds))
-
-    def herald(self) -> None:
-        self.heralds += 1
 
     def account(self, reached: list[float]) -> Account:
         """The expected numbers, where `reached[h]` is the probability that the first h heralds succeeded."""

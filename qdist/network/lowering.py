@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from qdist.network.devices import Device
 from qdist.network.draws import Draws
 from qdist.network.graph import Network
 from qdist.network.ledger import Ledger
-from qdist.network.ordering import dependencies, races_last
+from qdist.network.ordering import BRANCHES, dependencies, races_last
 from qdist.network.program import (
     Apply,
     Combine,
@@ -93,13 +94,16 @@ def lower(
     """
     order = list(range(len(program.steps))) if draws is not None else races_last(program, network, groups)
     lowering = _Lowering(program, network, groups, draws, order)
+    heralds = list(accumulate((isinstance(step, Herald) for step in program.steps), initial=0))
     for position, number in enumerate(order):
         step = program.steps[number]
         try:
             lowering.position = position
+            lowering.ledger.heralds = heralds[number]
             lowering.step(number, step)
         except QdistError as error:
-            raise QdistError(f"Step {number} ({type(step).__name__.lower()}): {error}") from None
+            error.args = (f"Step {number} ({type(step).__name__.lower()}): {error}",)
+            raise
     wires = {bit: lowering.wires[bit] for bit in program.bits}
     return Lowered(tuple(lowering.out), wires, lowering.ledger, groups)
 
@@ -154,6 +158,14 @@ class _Lowering:
     def __post_init__(self) -> None:
         self.clock: Clock = ExactClock() if self.draws is None else DrawnClock()
         self.ledger = Ledger(self.network)
+        self.ties = [dependencies(step, self.network, self.groups) for step in self.program.steps]
+        for _, writes in self.ties:
+            writes.discard(BRANCHES)
+        self.last_step: dict[str, int] = {}
+        self.last_record: dict[str, int] = {}
+        for position, number in enumerate(self.order):
+            last = self.last_record if isinstance(self.program.steps[number], Record) else self.last_step
+            last |= dict.fromkeys(self.ties[number][1], position)
         self._writes: dict[str, int] = {}
         self._devices: dict[str, Device] = {}
 
@@ -188,7 +200,6 @@ class _Lowering:
                 for qubit in qubits:
                     self._touch((qubit,), self._start((qubit,), test))
                 self.out.append(Project(self._wired(test), label))
-                self.ledger.herald()
             case Record(label=label):
                 self._record(label)
 
@@ -242,6 +253,8 @@ class _Lowering:
 
     def _prepare(self, step: Prepare) -> None:
         self.out.append(Create(step.qubits, step.vector().vector))
+        if step.state is not None and len(step.qubits) > 1:
+            self.ready |= dict.fromkeys(step.qubits, self.clock.latest([self._ready(q) for q in step.qubits]))
         for qubit in step.qubits:
             device = self._device(qubit)
             if is_jax(device.preparation_error) or device.preparation_error:
@@ -284,7 +297,9 @@ class _Lowering:
         when = self._wired(step.when) if step.when else None
         otherwise = self.wires.get(step.bit)
         end = self._occupy((step.qubit,), start, device.readout_duration)
-        wire = self._write(step.bit, self.network.node_of(step.qubit).name, end)
+        node = self.network.node_of(step.qubit).name
+        old = [self.arrival[step.bit, node]] if when and otherwise else []
+        wire = self._write(step.bit, node, self.clock.latest([end, *old]))
         outcomes = _projectors(step.basis, step.keep)
         confusion = channels.readout_confusion(p01, p10)
         self.out.append(Observe(step.qubit, wire, outcomes, confusion, when, otherwise if when else None))
@@ -319,7 +334,8 @@ class _Lowering:
         delay = self.network.message_delay(source, destination)
         departure = self.clock.latest([self.arrival[bit, source] for bit in bits])
         for bit in bits:
-            self.arrival[bit, destination] = self.clock.later(departure, delay)
+            arrival, known = self.clock.later(departure, delay), self.arrival.get((bit, destination))
+            self.arrival[bit, destination] = arrival if known is None else self.clock.earlier(known, arrival)
         self.ledger.send(source, destination, len(bits))
 
     def _combine(self, bit: str, of: tuple[str, ...]) -> None:
@@ -367,8 +383,8 @@ class _Lowering:
         for link, count in zip(links, attempts, strict=True):
             self.ledger.attempt(link, float(np.mean(count)))
         up = [start + count * d for start, count, d in zip(starts, attempts, durations, strict=True)]
-        self.link_free |= {link.name: moment for link, moment in zip(links, up, strict=True)}
         self._meet(step.pairs, up)
+        self.link_free |= {link.name: self.ready[pair[0]] for link, pair in zip(links, step.pairs, strict=True)}
 
     def _meet(self, pairs: tuple[tuple[str, str], ...], up: list[Any]) -> None:
         """Pairs that came up at known moments wait for the last one."""
@@ -391,9 +407,8 @@ class _Lowering:
         race = Race(tuple(clock.elapsed(zero, s) for s in starts), durations, probabilities)
         bystanders = self._bystanders({q for pair in step.pairs for q in pair}, race_frame)
         for qubit in bystanders:
-            if race.start > self.ready[qubit].offset:
-                self._touch((qubit,), Moment(race_frame, race.start))
-            elif self.ready[qubit].offset > race.earliest:
+            ready = self.ready[qubit].offset
+            if namespace(ready, race.earliest) is np and ready > race.earliest:
                 raise RandomOrderError()
         self._relax_jointly(step.pairs, bystanders, race)
         end = clock.after_race(race_frame, race)
@@ -401,25 +416,29 @@ class _Lowering:
             self.ready[qubit] = end
 
     def _bystanders(self, racing: set[str], frame: Any) -> list[str]:
-        """Live qubits whose next step depends on this race: they wait for it."""
+        """Live qubits that wait for this race: their next step depends on it, or they are only recorded after it."""
         undecided = {q for q in self.live - racing if self.ready[q].frame is frame}
-        reached = set(racing) | dependencies(self.program.steps[self.order[self.position]], self.network, ())[1]
-        waiting = []
-        for number in self.order[self.position + 1 :]:
+        reached = set(racing) | self.ties[self.order[self.position]][1]
+        waiting: list[str] = []
+        for position in range(self.position + 1, len(self.order)):
+            undecided = {q for q in undecided if position <= max(self.last_step.get(q, -1), self.last_record.get(q, -1))}
             if not undecided:
                 break
-            reads, writes = dependencies(self.program.steps[number], self.network, self.groups)
-            depends = bool((reads | writes) & reached)
-            if depends:
+            number = self.order[position]
+            reads, writes = self.ties[number]
+            depends = not reached.isdisjoint(reads) or not reached.isdisjoint(writes)
+            here = undecided & writes
+            if isinstance(self.program.steps[number], Record):
+                here = {q for q in here if depends and self.last_step.get(q, -1) < position}
+            elif depends:
                 reached |= writes
-            for qubit in sorted(undecided & writes):
-                undecided.discard(qubit)
-                if depends:
-                    waiting.append(qubit)
+            undecided -= here
+            waiting += sorted(here) if depends else []
         return waiting
 
     def _relax_jointly(self, pairs: tuple[tuple[str, str], ...], bystanders: list[str], race: Race) -> None:
-        owners = [(q, link) for link, pair in enumerate(pairs) if len(pairs) > 1 for q in pair]
+        owners: list[tuple[str, int | None]] = []
+        owners += [(q, link) for link, pair in enumerate(pairs) if len(pairs) > 1 for q in pair]
         owners += [(q, None) for q in bystanders]
         owners = [(q, link) for q, link in owners if _relaxes(self._device(q))]
         if not owners:
@@ -431,7 +450,8 @@ class _Lowering:
             )
         rates = [_digit_rates(self._device(q)) for q, _ in owners]
         choices = np.indices((3,) * len(owners)).reshape(len(owners), -1)
-        xp = namespace(*(rate for three in rates for rate in three), *race.durations, *race.probabilities)
+        offsets = [self.ready[q].offset - race.start for q in bystanders]
+        xp = namespace(*(rate for three in rates for rate in three), *race.durations, *race.probabilities, *offsets)
         held = [xp.zeros(choices.shape[1]) for _ in pairs]
         common, correction = xp.zeros(choices.shape[1]), xp.zeros(choices.shape[1])
         for (qubit, link), three, choice in zip(owners, rates, choices, strict=True):

@@ -5,11 +5,14 @@ import heapq
 from qdist.network.graph import Network
 from qdist.network.program import Generate, Herald, Program, Record, Step, touched
 
+BRANCHES = " branches"
+
 
 def dependencies(step: Step, network: Network, groups: tuple[tuple[str, ...], ...]) -> tuple[set[str], set[str]]:
     """What ties a step to earlier and later ones: the names that it only waits for, and those that it changes.
 
-    Names are qubits, bits, links (which make one pair at a time), and the rows of records and heralds.
+    Names are qubits, bits, links (which make one pair at a time), and `BRANCHES`: what a record sees depends on the
+    heralds before it, though neither takes time.
     """
     qubits, bits = touched(step)
     writes = {*qubits, *bits}
@@ -18,7 +21,7 @@ def dependencies(step: Step, network: Network, groups: tuple[tuple[str, ...], ..
     if isinstance(step, Record):
         writes |= {qubit for group in groups for qubit in group}
     if isinstance(step, Record | Herald):
-        writes.add(f" {type(step).__name__}")
+        writes.add(BRANCHES)
     return set(), writes
 
 

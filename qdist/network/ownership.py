@@ -120,6 +120,8 @@ def _act(books: _Books, step: Step, qubits: tuple[str, ...], number: int) -> Non
         _reached(books, bit, next(iter(nodes)))
     match step:
         case Measure(bit=bit):
+            if when is not None and bit in books.known_at:
+                _reached(books, bit, next(iter(nodes)))
             books.known_at[bit] = set(nodes)
             if not step.keep:
                 where = f", teleported to '{step.moved_to}'" if step.moved_to else ""

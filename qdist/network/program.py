@@ -111,8 +111,8 @@ class Wait:
 class Generate:
     """Pairs are made over their links, each attempt after attempt, until all of them are up.
 
-    Every link starts when both of its qubits are free and its last pair is up: a link makes one pair at a time. The
-    step is a rendezvous: a pair that is up early waits in its memories for the last one.
+    Every link starts when both of its qubits are free and the step that made its last pair is over: a link makes one
+    pair at a time. The step is a rendezvous: a pair that is up early waits in its memories for the last one.
 
     Attributes:
         pairs: Two qubits a pair, at the two ends of a link.
@@ -174,7 +174,7 @@ class Record:
     label: str
 
 
-Step = Prepare | Apply | Measure | Lose | Reset | Discard | Wait | Generate | Send | Combine | Herald | Record
+Step = Prepare | Apply | Measure | Lose | Reset | Discard | Wait | Generate | Twirl | Send | Combine | Herald | Record
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class Clock(Protocol):
     def zero(self) -> Any: ...
     def later(self, moment: Any, duration: Any) -> Any: ...
     def latest(self, moments: list[Any]) -> Any: ...
+    def earlier(self, a: Any, b: Any) -> Any: ...
     def elapsed(self, start: Any, end: Any) -> Any: ...
     def mean(self, moment: Any) -> Any: ...
 
@@ -87,6 +88,12 @@ class ExactClock:
             raise RandomOrderError()
         return new
 
+    def earlier(self, a: Moment, b: Moment) -> Moment:
+        """The earlier of two moments, where their order is certain."""
+        if a.frame is b.frame:
+            return Moment(a.frame, namespace(a.offset, b.offset).minimum(a.offset, b.offset))
+        return a if self._later_of(a, b) is b else b
+
     def elapsed(self, start: Moment, end: Moment) -> Any:
         if start.frame is not end.frame:
             raise RandomOrderError()
@@ -116,6 +123,9 @@ class DrawnClock:
         for moment in moments[1:]:
             best = np.maximum(best, moment)
         return best
+
+    def earlier(self, a: Any, b: Any) -> Any:
+        return np.minimum(a, b)
 
     def elapsed(self, start: Any, end: Any) -> Any:
         return end - start

@@ -11,6 +11,7 @@ for many combinations of rates at once: r_i for what link i holds, R for bystand
 import itertools
 import math
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from qdist_kernels.namespace import namespace
 
 TAIL = 1e-18
 MAX_TERMS = 4_000_000
+CHUNK_ENTRIES = 2**20
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,13 @@ class Race:
     @property
     def start(self) -> Any:
         """When the first link starts."""
-        return min(self.starts)
+        return reduce(namespace(*self.starts).minimum, self.starts)
 
     @property
     def earliest(self) -> Any:
         """The smallest possible M: every link succeeds in its first attempt."""
-        return max(s + d for s, d in zip(self.starts, self.durations, strict=True))
+        firsts = [s + d for s, d in zip(self.starts, self.durations, strict=True)]
+        return reduce(namespace(*firsts).maximum, firsts)
 
     @property
     def is_certain(self) -> bool:
@@ -48,12 +51,13 @@ class Race:
     @property
     def _in_step(self) -> bool:
         """Whether all links make their attempts at the same times."""
-        return len(set(self.starts)) == 1 and len(set(self.durations)) == 1
+        return _all_equal(self.starts) and _all_equal(self.durations)
 
     def mean(self) -> Any:
         """E[M] − s in seconds."""
         if self._in_step:
             return self.durations[0] * _rounds(self.probabilities)
+        self._check_concrete()
         total = 0.0
         for times, weights, others in self._endings():
             share = weights.copy()
@@ -72,15 +76,17 @@ class Race:
         Returns:
             Shape (c,).
         """
+        if namespace(rates, common) is np:
+            first, where = _distinct_rows(np.column_stack([rates, common]))
+            return self._average(rates[first], common[first])[where]
+        return self._average(rates, common)
+
+    def _average(self, rates: Any, common: Any) -> Any:
         if self._in_step:
             return _average_in_step(self.probabilities, rates * self.durations[0], common * self.durations[0])
-        if namespace(rates, common, *self.probabilities, *self.starts, *self.durations) is not np:
-            raise QdistError(
-                "Links that wait for one another must have equal attempt durations and starts when a parameter is "
-                "traced by JAX, but these differ. Give concrete numbers, or equal durations."
-            )
+        self._check_concrete(rates, common)
         total = np.zeros(len(common))
-        for times, weights, others in self._endings():
+        for times, weights, others in self._endings(len(common)):
             terms = weights[:, None] * np.exp(-np.outer(times - self.start, common))
             for link, moments in others:
                 distinct, where = np.unique(rates[:, link], return_inverse=True)
@@ -88,8 +94,16 @@ class Race:
             total += terms.sum(axis=0)
         return total
 
-    def _endings(self) -> Any:
-        """For each link that may be the last one: chunks of its times T, P(T), and the others' last attempts by then."""
+    def _check_concrete(self, *rates: Any) -> None:
+        if namespace(*rates, *self.probabilities, *self.starts, *self.durations) is not np:
+            raise QdistError(
+                "Links that wait for one another must have the same attempt duration and start when a parameter is "
+                "traced by JAX, but these differ. Give concrete numbers, or one `attempt_duration` for all."
+            )
+
+    def _endings(self, columns: int = 1) -> Any:
+        """For each link that may be the last one: chunks of its times T, P(T), and the other links up to then."""
+        chunk = max(16, CHUNK_ENTRIES // columns)
         for last, p in enumerate(self.probabilities):
             count = 1 if p == 1 else math.ceil(math.log(TAIL) / math.log1p(-p))
             if count > MAX_TERMS:
@@ -97,8 +111,8 @@ class Race:
                     f"The exact average over links with different attempt durations must need at most {MAX_TERMS} "
                     f'attempts, but a success probability of {p:g} needs {count}. Use mode = "sampled".'
                 )
-            for first in range(1, count + 1, 4096):
-                n = np.arange(first, min(first + 4096, count + 1))
+            for first in range(1, count + 1, chunk):
+                n = np.arange(first, min(first + chunk, count + 1))
                 times = self.starts[last] + n * self.durations[last]
                 weights = p * np.power(1.0 - p, n - 1.0)
                 others = [(i, (times, i > last)) for i in range(len(self.starts)) if i != last]
@@ -118,6 +132,22 @@ class Race:
         else:
             series = p * _geometric_sum(math.log1p(-p), -rates * duration, attempts)
         return series * np.exp(-np.outer(times - s - attempts * duration, rates))
+
+
+def _all_equal(values: tuple[Any, ...]) -> bool:
+    """Whether all values are surely the same: equal numbers, or one and the same traced value."""
+    first = values[0]
+    return all(value is first or (namespace(value, first) is np and value == first) for value in values)
+
+
+def _distinct_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each distinct row is first found, and which of them each row is; no rows are sorted, only columns."""
+    key = np.zeros(len(table), np.int64)
+    for column in table.T:
+        values, positions = np.unique(column, return_inverse=True)
+        key = key * len(values) + positions
+    _, first, where = np.unique(key, return_index=True, return_inverse=True)
+    return first, where
 
 
 def _geometric_sum(log_a: float, log_b: np.ndarray, count: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ class Ensemble:
     ) -> None:
         """Add a batch of shots, of which the first `valid` count; or the whole run in exact mode."""
         groups, accepted = self._groups(evolution, draws, valid)
-        readings = [self._record(reading, groups, accepted) for reading in evolution.readings]
+        readings = [self._record(reading, groups, valid) for reading in evolution.readings]
         if self.records:
             for old, new in zip(self.records, readings, strict=True):
                 _merge_records(old, new)
@@ -94,7 +94,10 @@ class Ensemble:
         assert evolution.accepted is not None
         return shots * GROUPS // self.shots, evolution.accepted & (np.arange(draws.shots) < valid)
 
-    def _record(self, reading: Reading, groups: np.ndarray, accepted: np.ndarray) -> Record:
+    def _record(self, reading: Reading, groups: np.ndarray, valid: int) -> Record:
+        """Over the shots that had passed the heralds before this record, whatever became of them later."""
+        counted = np.arange(len(groups)) < valid
+        accepted = counted if reading.accepted is None else counted & reading.accepted
         pairs = [None if v is None else _sum_groups(np.asarray(v, float), groups, accepted) for v in reading.vectors]
         time = np.asarray(reading.time, float)[..., None]
         return Record(reading.label, _sum_groups(time, groups, accepted), pairs)

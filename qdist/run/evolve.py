@@ -15,11 +15,15 @@ from qdist_kernels import is_jax, namespace, outer, scale, select, settle, trans
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What one `Record` step saw: a vector (4ⁿ,) or (shots, 4ⁿ) per group, `None` where a qubit is not alive."""
+    """What one `Record` step saw: a vector (4ⁿ,) or (shots, 4ⁿ) per group, `None` where a qubit is not alive.
+
+    `accepted` tells which shots had passed the heralds before it; `None` if every branch is carried.
+    """
 
     label: str
     time: Any
     vectors: tuple[Any, ...]
+    accepted: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +167,7 @@ class _Run:
         vectors = []
         for group, parts, relaxations in zip(read.groups, read.parts, read.relaxations, strict=True):
             vectors.append(self._reduced(group, parts, relaxations) if group else None)
-        self.state.readings.append(Reading(read.label, read.time, tuple(vectors)))
+        self.state.readings.append(Reading(read.label, read.time, tuple(vectors), self.state.accepted))
 
     def _reduced(self, group: tuple[str, ...], parts: tuple[Part, ...], relaxations: tuple[Any, ...]) -> Any:
         vector = reduced(self.state.vectors, parts, group)

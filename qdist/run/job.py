@@ -20,6 +20,7 @@ from qdist.network.program import Program
 from qdist.physics.metrics import METRICS
 from qdist.run.ensemble import Ensemble
 from qdist.run.evolve import evolve
+from qdist.run.outcomes import MAX_BITS
 from qdist.run.progress import Progress, silent
 from qdist.run.report import build_result
 from qdist.run.results import Result
@@ -174,6 +175,11 @@ def _plan(job: Job, lowered: Lowered, shots: int | None, keep_state: bool) -> Pl
     outputs = dict(lowered.bits)
     if job.record.probabilities and not outputs:
         outputs = {qubit: qubit for qubit in job.program.qubits}
+    if job.record.probabilities and job.mode != "sampled" and len(outputs) > MAX_BITS:
+        raise QdistError(
+            f"A joint distribution must have at most {MAX_BITS} bits, but the program has {len(outputs)}. "
+            'Set `probabilities = false` and ask for correlators, or use mode = "sampled".'
+        )
     keep: tuple[str, ...] | None = None if keep_state else ()
     if job.record.correlators:
         keep = None if keep_state else job.program.qubits

@@ -17,18 +17,21 @@ from qdist.run.job import DEFAULT_METRICS, Job, Recording
 from qdist.run.joblines import KeyPath, Source
 from qdist.run.jobmistakes import odd_values, shaped
 from qdist.run.jobnetwork import read_network
-from qdist.run.jobprogram import KNOWN_PROTOCOLS, read_circuit, read_noise, read_protocol
+from qdist.run.jobprogram import KNOWN_PROTOCOLS, read_circuit, read_noise, read_protocol, similar_file
 from qdist.run.jobschema import JobFile, RecordSection
 
 MAX_BYTES = 16 * 2**20
 FOR_CIRCUITS = "must be left out with a protocol, but is given: it is for circuits."
 COMPLAINTS = {
     "Cannot overwrite a value": "A key must be given once, but this line gives one again. Remove one of the two.",
-    "Cannot declare": "A section must be given once, but this line gives one again. Join the two, or write [[ ]] for a list.",
+    "Cannot declare": "A section must be given once, but this line gives one again. Join them, or write [[ ]].",
     "Duplicate inline table key": "A key must be given once, but a table in this line gives one again. Remove one.",
-    "Invalid value": "A value must be text in quotes, a number, true or false, a list or a table, but this is none of them.",
+    "Invalid value": "A value must be text in quotes, a number, true, false, a list or a table, but this is none.",
     "Illegal character '\\n'": "Text must end with a quote on its line, but the line ends before. Add the quote.",
     "Expected '='": "A line must be `key = value` or a [section], but there is no `=` after the key. Add it.",
+    "Expected newline": "A line must hold one `key = value`, but more follows. Is a quote or a comma missing?",
+    "Unclosed array": "A list must end with `]`, but one does not. Add it.",
+    "Exceeds the limit": "A number must fit into 64 bits, but one has thousands of digits. Shorten it.",
     "Invalid statement": "A line must be `key = value` or a [section], but this one is neither.",
 }
 """What `tomllib` says, and what it means to a person who does not know its words."""
@@ -73,6 +76,8 @@ def _text(path: Path) -> str:
     try:
         if not path.is_file():
             raise QdistError(f"A job must be a TOML file, but '{path}' {_not_a_file(path)}")
+        if path.suffix == ".qasm":
+            raise QdistError(f"A job must be a TOML file, but '{path}' is a circuit. Name it as `circuit` in a job.")
         if path.stat().st_size > MAX_BYTES:
             raise QdistError(f"A job must be at most {MAX_BYTES // 2**20} MiB, but '{path}' is larger. Is it a job?")
         return path.read_bytes().decode("utf-8-sig")
@@ -86,13 +91,12 @@ def _text(path: Path) -> str:
 
 def _not_a_file(path: Path) -> str:
     """What a path is instead, and which jobs are near it."""
-    folder = path if path.is_dir() else path.parent
-    jobs = sorted(file.name for file in folder.glob("*.toml")) if folder.is_dir() else []
     if path.is_dir():
-        return f"is a folder.{f' It holds {", ".join(jobs[:5])}.' if jobs else ' Name a file.'}"
+        jobs = sorted(file.name for file in path.glob("*.toml"))
+        return f"is a folder. It holds: {', '.join(jobs[:5])}." if jobs else "is a folder. Name a file."
     if path.exists():
         return "is a device or a pipe. Write the job to a file."
-    return f"does not exist.{did_you_mean(path.name, jobs) or ' Check the path.'}"
+    return f"does not exist.{similar_file(path, '.toml') or ' Check the path.'}"
 
 
 def _table(source: Source) -> dict[str, Any]:
@@ -133,6 +137,9 @@ def _check_together(file: JobFile, source: Source) -> None:
         raise source.error(("program", name), f"A circuit has no parameter '{name}'.{hint}")
     if program.protocol is not None and program.placement is not None:
         raise source.error(("program", "placement"), f"`placement` {FOR_CIRCUITS}")
+    if program.placement is not None and file.network is None and not file.nodes:
+        sentence = "`placement` must name nodes, but there are none. Add [network], or [[nodes]] and [[links]]."
+        raise source.error(("program", "placement"), sentence)
     if program.protocol is not None and file.noise is not None:
         hint = "A protocol has the noise of its nodes' `device` and of its links."
         raise source.error(("noise",), f"Section [noise] {FOR_CIRCUITS} {hint}")
@@ -140,31 +147,41 @@ def _check_together(file: JobFile, source: Source) -> None:
 
 def _job(file: JobFile, source: Source, program: Program, network: Network, names: Mapping[str, str]) -> Job:
     """The job; `names` are the qubits of a circuit, by which pairs may be given."""
-    record = _recording(file.record, program, source, names)
+    pairs = _pairs(file.record, network, names, source)
+    record = file.record
+    if record.metrics is not None and not (program.pairs if pairs is None else pairs):
+        sentence = '`metrics` must be of pairs, but there are none. Add `pairs`, such as [["q[0]", "q[1]"]].'
+        raise source.error(("record", "metrics"), sentence)
+    metrics = DEFAULT_METRICS if record.metrics is None else tuple(record.metrics)
+    recording = Recording(record.probabilities, tuple(record.correlators), pairs, metrics)
     run = {name: value for name, value in file.run if value is not None}
     try:
-        return Job(program=program, network=network, record=record, text=source.text, **run)
+        return Job(program=program, network=network, record=recording, text=source.text, **run)
     except QdistError as error:
         raise source.error(_blamed(file, str(error)), str(error)) from None
 
 
-def _recording(section: RecordSection, program: Program, source: Source, names: Mapping[str, str]) -> Recording:
-    pairs = None
-    if section.pairs is not None:
-        pairs = tuple((names.get(a, a), names.get(b, b)) for a, b in section.pairs)
-    if section.metrics is not None and not (program.pairs if pairs is None else pairs):
-        sentence = '`metrics` must be of pairs, but there are none. Add `pairs`, such as [["q[0]", "q[1]"]].'
-        raise source.error(("record", "metrics"), sentence)
-    metrics = DEFAULT_METRICS if section.metrics is None else tuple(section.metrics)
-    return Recording(section.probabilities, tuple(section.correlators), pairs, metrics)
+def _pairs(
+    record: RecordSection, network: Network, names: Mapping[str, str], source: Source
+) -> tuple[tuple[str, str], ...] | None:
+    if record.pairs is None:
+        return None
+    for number, pair in enumerate(record.pairs):
+        with source.blame(("record", "pairs", number)):
+            for qubit in pair:
+                if names and qubit not in names and "/" not in qubit:
+                    raise QdistError(f"The circuit has no qubit '{qubit}'.{did_you_mean(qubit, names)}")
+                network.node_of(names.get(qubit, qubit))
+            if len({names.get(qubit, qubit) for qubit in pair}) == 1:
+                raise QdistError(f"A pair must be two different qubits, but is '{pair[0]}' twice. Change one.")
+    return tuple((names.get(a, a), names.get(b, b)) for a, b in record.pairs)
 
 
 def _blamed(file: JobFile, sentence: str) -> KeyPath:
     """The field that a sentence of `Job` is about: the entry of a list that it quotes, or the field that it names."""
-    for name in ("correlators", "metrics", "pairs"):
+    for name in ("correlators", "metrics"):
         for number, entry in enumerate(getattr(file.record, name) or ()):
-            words = [entry] if isinstance(entry, str) else [str(entry), *map(repr, entry)]
-            if any(f"'{word}'" in sentence or word in sentence and len(words) > 1 for word in words):
+            if f"'{entry}'" in sentence:
                 return ("record", name, number)
     match = re.match(r"`(\w+)`", sentence)
     return ("run", match[1]) if match and match[1] in type(file.run).model_fields else ("program",)

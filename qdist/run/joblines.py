@@ -4,15 +4,17 @@ import bisect
 import contextlib
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from qdist.errors import QdistError
 
 KeyPath = tuple[str | int, ...]
 
 BARE_END = ",]}#\r\n"
+UNKNOWN_NAME = re.compile(r"No [\w ]+ is called '([^']*)'")
 FIRST_NAME = re.compile(r"[^`]*?`(?P<name>[\w.]+)`(?: of node '(?P<node>[^']*)')?(?P<colon>: )?")
 
 
@@ -78,27 +80,48 @@ class Source:
             raise self.error(*self._culprit(path, str(error))) from None
 
     def _culprit(self, path: KeyPath, sentence: str) -> tuple[KeyPath, str]:
+        """The field that a sentence is about, and the sentence without that name if it only stands in front."""
+        if match := UNKNOWN_NAME.search(sentence):
+            return self._where(match[1], path) or path, sentence
         match = FIRST_NAME.match(sentence)
-        words = tuple(match["name"].split(".")) if match else ()
-        if match and match["node"] is not None:
-            return self._of_node(match["node"], match["name"]) or path, sentence
-        if not words:
+        if match is None:
             return path, sentence
-        found = [known for known in self._below(path) if known[-len(words) :] == words]
-        if found and match and match["colon"] and match.start("name") == 1:
-            sentence = sentence[match.end() :]
-        return (min(found, key=len) if found else path), sentence
+        if match["node"] is not None:
+            return self._of_node(match["node"], match["name"]) or path, sentence
+        words = tuple(match["name"].split("."))
+        for length in range(len(words), 0, -1):
+            found = [known for known in self.lines if self._ends(known, path, words[:length])]
+            if found:
+                is_prefix = match["colon"] and match.start("name") == 1
+                return min(found, key=len), sentence[match.end() :] if is_prefix else sentence
+        return path, sentence
 
-    def _below(self, path: KeyPath) -> Iterable[KeyPath]:
-        return (known for known in self.lines if known[: len(path)] == path)
+    def _ends(self, known: KeyPath, path: KeyPath, words: KeyPath) -> bool:
+        return known[: len(path)] == path and known[len(path) :][-len(words) :] == words
+
+    def _where(self, word: str, path: KeyPath) -> KeyPath | None:
+        """Where a word is a key or a value, at or below `path`."""
+        for known in self.lines:
+            if known[: len(path)] == path and word in (known[-1], self._value(known)):
+                return known
+        return None
 
     def _of_node(self, node: str, field: str) -> KeyPath | None:
         """The field of a node by the node's name."""
-        tables = tomllib.loads(self.text)
-        for number, table in enumerate(tables.get("nodes", [])):
-            if table.get("name") == node:
-                return ("nodes", number, field)
-        return ("network", field) if "network" in tables else None
+        for known in self.lines:
+            if known[:1] == ("nodes",) and known[2:] == ("name",) and self._value(known) == node:
+                return (*known[:2], field)
+        return ("network", field) if ("network",) in self.lines else None
+
+    def _value(self, path: KeyPath) -> Any:
+        value: Any = self._table
+        for part in path:
+            value = value[part]
+        return value
+
+    @cached_property
+    def _table(self) -> dict[str, Any]:
+        return tomllib.loads(self.text)
 
 
 class _Scanner:
@@ -132,8 +155,9 @@ class _Scanner:
         keys = self._keys()
         self.at = self.text.index("]", self.at) + (2 if is_array else 1)
         end, self.at = self.at, start
-        path = self._resolved(keys[:-1]) + (keys[-1],)
-        self._mark(path)
+        path = (*self._resolved(keys[:-1]), keys[-1])
+        for length in range(1, len(path) + 1):
+            self._mark(path[:length])
         if is_array:
             self._tables_in[path] = self._tables_in.get(path, 0) + 1
         path = self._last_table(path)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from qdist.errors import did_you_mean
 from qdist.run.joblines import KeyPath, Source
-from qdist.run.jobschema import JobFile, Section, section_at, sections
+from qdist.run.jobschema import JobFile, Section, heading, section_at, sections
 
 INFINITE = ("t1", "t2")
 """The only fields that may be `inf`: lifetimes."""
@@ -58,7 +58,8 @@ def _mistake(found: Any, model: type[Section]) -> tuple[KeyPath, str]:
         return (), NO_PROGRAM
     if found["type"] == "missing":
         return path, _missing(str(path[-1]), section_at(model, path[:-1]))
-    wanted = WANTED.get(found["type"], found["msg"]).format(**found.get("ctx", {}))
+    known = found["type"] in WANTED
+    wanted = WANTED[found["type"]].format(**found.get("ctx", {})) if known else found["msg"]
     return path, f"{named(path)} must be {wanted}, but is {shown(found['input'])}.{_hint(path, found)}"
 
 
@@ -71,7 +72,7 @@ WANTED = {
     "sequence_str": "a list in [ ]",
     "tuple_type": "a list in [ ]",
     "is_instance_of": "a list in [ ]",
-    "dict_type": "a table in { }",
+    "dict_type": "a table in {{ }}",
     "model_type": "a table",
     "too_short": "a list of {min_length} entries",
     "too_long": "a list of {max_length} entries",
@@ -93,8 +94,8 @@ def _hint(path: KeyPath, found: Any) -> str:
             return close if "Did you mean" in close else ""
         case "int_type" | "float_type", str():
             return " Write a number without quotes."
-        case "int_type", float():
-            return " Write it without a decimal point."
+        case "int_type", float() as number if number.is_integer():
+            return f" Write {int(number)} without a decimal point."
         case "string_type", int() | float():
             return " Put it in quotes."
         case "list_type" | "sequence_str", str() as word:
@@ -106,14 +107,15 @@ def _unknown(name: str, section: type[Section]) -> str:
     what = "section" if section is JobFile else "parameter" if section.owner.startswith("Protocol") else "field"
     hint = did_you_mean(name, section.model_fields)
     if "Did you mean" not in hint:
-        homes = [f"[{key}]" for key, inner in sections(JobFile) if name in inner.model_fields]
+        homes = [heading(key) for key, inner in sections(JobFile) if name in inner.model_fields]
         hint = f" It belongs to {homes[0]}." if homes else hint
     return f"{section.owner} has no {what} '{name}'.{hint}"
 
 
 def _missing(name: str, section: type[Section]) -> str:
-    description = section.model_fields[name].description
-    return f"{section.owner} must have `{name}`, but it is missing.{f' {description}' if description else ''}"
+    description = section.model_fields[name].description or ""
+    what = f": {description[0].lower()}{description[1:]}" if description else "."
+    return f"{section.owner} must have `{name}`, but it is missing. Add it{what}"
 
 
 def named(path: KeyPath) -> str:

@@ -58,7 +58,7 @@ def _node_by_node(nodes: list[NodeSection], links: list[LinkSection], source: So
             check_node_name(node.name)
             if node.name in made:
                 raise QdistError(f"Node names must be unique, but '{node.name}' is used twice. Rename one.")
-        with source.blame(("nodes", number)):
+        with source.blame(("nodes", number, "device")):
             made[node.name] = Node(node.name, node.qubits, _device(node.device))
     joined: dict[frozenset[str], int] = {}
     for number, link in enumerate(links):

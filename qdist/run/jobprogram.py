@@ -1,12 +1,14 @@
 """The program of a job: a protocol with its parameters, or a circuit with its noise."""
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from qdist.errors import QdistError, did_you_mean
 from qdist.network.circuits import Circuit, read_qasm
 from qdist.network.graph import Network
-from qdist.network.noise import CircuitNoise, find_device_file, read_device_noise, uniform_noise
+from qdist.network.noise import CircuitNoise, find_device_file, read_device_noise, shipped_device_files, uniform_noise
 from qdist.network.program import Program
 from qdist.network.protocols.catalog import PROTOCOLS, build_protocol
 from qdist.run.joblines import Source
@@ -55,29 +57,29 @@ def read_noise(section: NoiseSection, source: Source, folder: Path) -> CircuitNo
         )
         raise source.error(("noise", others[0]), sentence)
     with source.blame(("noise", "device")):
-        shipped = "/" not in section.device and not _is_file(folder / section.device)
+        if section.device in shipped_device_files() and not (folder / section.device).is_file():
+            return read_device_noise(find_device_file(section.device, folder))
         return read_device_noise(
-            find_device_file(section.device, folder) if shipped else _file("A device", section.device, folder, ".json")
+            _file("A device's calibration", section.device, folder, ".json", shipped_device_files())
         )
 
 
-def _file(what: str, name: str, folder: Path, suffix: str) -> Path:
+def _file(what: str, name: str, folder: Path, suffix: str, known: tuple[str, ...] = ()) -> Path:
     """The path of a file that is there: devices and pipes might never end."""
     path = folder / name
     try:
         if path.is_file():
             return path
         found = "is a folder" if path.is_dir() else "is a device or a pipe" if path.exists() else "does not exist"
-        near = [file.name for file in path.parent.glob(f"*{suffix}")]
+        hint = similar_file(path, suffix, known) or " Paths start at the folder of the job."
     except (OSError, ValueError) as error:
-        found, near = f"cannot be opened ({getattr(error, 'strerror', None) or error})", []
-    hint = did_you_mean(path.name, near)
-    hint = hint if "Did you mean" in hint else " Paths start at the folder of the job."
+        found, hint = f"cannot be opened ({getattr(error, 'strerror', None) or error})", " Check the path."
     raise QdistError(f"{what} must be a file, but '{path}' {found}.{hint}")
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
+def similar_file(path: Path, suffix: str, known: Iterable[str] = ()) -> str:
+    """` Did you mean 'qft_n4.qasm'?` for a file beside `path`, or one of `known`, with nearly this name."""
+    names = [*known, *(file.name for file in path.parent.glob(f"*{suffix}"))]
+    by_stem = {Path(name).stem: name for name in names}
+    close = difflib.get_close_matches(path.stem, by_stem, n=1)
+    return f" Did you mean '{by_stem[close[0]]}'?" if close else ""

@@ -15,6 +15,8 @@ from qdist.run.joblines import KeyPath
 MAX_NODES = 100_000
 MAX_QUBITS = 100_000
 MAX_SHOTS = 10**9
+LISTS = ("nodes", "links")
+"""Sections that are given once for each entry."""
 
 
 class Section(BaseModel):
@@ -117,7 +119,9 @@ class NetworkSection(Section):
 
     owner = "Section [network]"
 
-    topology: Literal["chain", "ring", "star", "grid", "complete", "random"] = Field(description="The shape.")
+    topology: Literal["chain", "ring", "star", "grid", "complete", "random"] = Field(
+        description="Chain, ring, star, grid, complete or random."
+    )
     nodes: Annotated[int, Field(ge=1, le=MAX_NODES)] | None = _field(
         None, "How many nodes, the center of a star included. Not for a grid."
     )
@@ -227,6 +231,11 @@ def section_at(model: type[Section], path: KeyPath) -> type[Section]:
         inner = dict(sections(model)).get(str(part))
         model = inner or model
     return model
+
+
+def heading(name: str) -> str:
+    """How a section stands in a job file: `[run]`, `[[nodes]]`."""
+    return f"[[{name}]]" if name in LISTS else f"[{name}]"
 
 
 def markdown() -> str:

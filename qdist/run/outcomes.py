@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from qdist.errors import QdistError
 from qdist.machine.plan import BitPlace, Part, Plan
 from qdist.network.draws import Draws
 from qdist.run.evolve import Evolution, reduced
@@ -21,11 +20,6 @@ def distribution(plan: Plan, evolution: Evolution) -> Any:
     transform; the joint one is their product.
     """
     names = list(plan.bits)
-    if len(names) > MAX_BITS:
-        raise QdistError(
-            f"A joint distribution must have at most {MAX_BITS} bits, but the program has {len(names)}. "
-            'Set `probabilities = false` and ask for correlators, or use mode = "sampled".'
-        )
     joint: Any = np.ones(1)
     order: list[str] = []
     for name, place in plan.bits.items():

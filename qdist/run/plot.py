@@ -149,9 +149,6 @@ def _moment(result: Result, record: int) -> str:
     return f"at {times[record] / scale:.4g} {unit}"
 
 
-# The matrix of nodes.
-
-
 def _has_matrix(result: Result) -> bool:
     return bool(_per_pair(result, list(MATRIX_METRICS))) and any(_node_pairs(result))
 
@@ -246,9 +243,6 @@ def _write_words(axes: Any, words: dict[tuple[int, int], str], shade: np.ndarray
     axes.set_xlabel("    ".join(meanings), fontsize=8)
 
 
-# Metrics along the records.
-
-
 def _has_series(result: Result) -> bool:
     return bool(_per_pair(result, list(SERIES_METRICS)))
 
@@ -266,9 +260,10 @@ def _draw_series(axes: Any, result: Result) -> str:
     faint = pairs[MAX_LEGEND:MAX_PAIRS]
     axes.plot(places, _values(result, names[0])[:, faint], color=FAINT, linewidth=0.6, zorder=1)
     for pair, color in reversed(list(zip(pairs, COLORS, strict=False))):
-        for name, line in zip(names, LINES, strict=False):
-            marker = "o" if len(places) <= MAX_MARKERS else ""
-            _draw_points(axes, result, name, places, np.s_[:, pair], color=color, linestyle=line, marker=marker)
+        for name, line, shape in zip(names, LINES, MARKERS, strict=False):
+            # Nothing is known between two records: where points can be told apart, lines only guide the eye.
+            few = {"marker": shape, "linewidth": 0.7} if len(places) <= MAX_MARKERS else {}
+            _draw_points(axes, result, name, places, np.s_[:, pair], color=color, linestyle=line, **few)
     _show_up_to_one(axes)
     _explain_series(axes, result, pairs, names)
     axes.set_xlabel(label)
@@ -326,14 +321,14 @@ def _horizontal(result: Result) -> tuple[np.ndarray, str]:
 def _explain_series(axes: Any, result: Result, pairs: Sequence[int], names: Sequence[str]) -> None:
     labels = _pair_labels(result)
     for rank, pair in enumerate(pairs[:MAX_LEGEND]):
-        axes.plot([], [], color=COLORS[rank], marker="o", label=labels[pair])
+        axes.plot([], [], color=COLORS[rank], linewidth=3, label=labels[pair])
     if len(pairs) > MAX_LEGEND:
         drawn = f"{MAX_PAIRS - MAX_LEGEND:,} of " if len(pairs) > MAX_PAIRS else ""
         axes.plot([], [], color=FAINT, label=f"{drawn}{len(pairs) - MAX_LEGEND:,} more pairs")
     series = SERIES_METRICS[names[0]]
     if len(names) > 1:
-        for name, line in zip(names, LINES, strict=False):
-            axes.plot([], [], color="black", linestyle=line, label=SERIES_METRICS[name].words)
+        for name, line, shape in zip(names, LINES, MARKERS, strict=False):
+            axes.plot([], [], color="black", linestyle=line, marker=shape, label=SERIES_METRICS[name].words)
     elif series.bound is not None:
         axes.axhline(series.bound, color="black", linewidth=0.7, linestyle=(0, (1, 3)), zorder=0, label=series.meaning)
     axes.legend(**OUTSIDE)
@@ -344,9 +339,6 @@ def _pair_labels(result: Result) -> list[str]:
     short = [f"{pair[0]}–{pair[1]}" if pair else "" for pair in _node_pairs(result)]
     whole = list(map(str, result["metrics/pair"]))
     return [_text(a if a and short.count(a) == 1 else b) for a, b in zip(short, whole, strict=True)]
-
-
-# Outcomes and correlators.
 
 
 def _has_outcomes(result: Result) -> bool:

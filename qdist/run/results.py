@@ -95,8 +95,10 @@ _COUNTED = (
 
 def versions() -> dict[str, str]:
     """The versions that a result depends on, as attributes. Reads package metadata, so JAX is not imported."""
-    found = {"python_version": platform.python_version()}
-    for package in ("qdist", "numpy", "jax", "h5py"):
+    from qdist import __version__  # it is defined after this module is imported
+
+    found = {"qdist_version": __version__, "python_version": platform.python_version()}
+    for package in ("numpy", "jax", "h5py"):
         try:
             found[f"{package}_version"] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -153,7 +155,7 @@ def write_result(result: Result, path: str | os.PathLike[str]) -> None:
     """Write `result` to `path` as a whole or not at all.
 
     The file is built in memory, written under a temporary name in the same folder, synced and renamed: a reader sees
-    the old file or the new one. The same result gives the same bytes.
+    the old file or the new one. The same result gives the same bytes (from h5py 3.15 on; before, times are in it).
 
     Raises:
         QdistError: The result does not fit the schema, or `path` cannot be written.
@@ -207,7 +209,7 @@ def _write_array(file: h5py.File, path: str, array: np.ndarray) -> h5py.Dataset:
     group = file[folder] if folder in file else file.create_group(folder, track_order=True)
     if variable.kind == "text":
         array = np.char.encode(array, "utf-8")
-        # At least two bytes: xarray takes text of one byte per entry for characters of one long word.
+        # At least two bytes: the netCDF library takes entries of one byte for the characters of one word.
         array = array.astype(h5py.string_dtype("utf-8", max(2, array.dtype.itemsize)))
     dataset = _create(group, name, array)
     _write_meaning(dataset, variable)
@@ -391,7 +393,8 @@ def _check_storage(dataset: h5py.Dataset, path: str, file_bytes: int) -> None:
     ):
         raise QdistError(f"`{path}` must be stored in the file itself without compression, but is not. {AGAIN}")
     stored = min(dataset.id.get_storage_size(), file_bytes)
-    declared = math.prod(dataset.shape) * dataset.dtype.itemsize  # h5py's own nbytes overflows
-    chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize if dataset.chunks else 0
-    if declared > stored or chunk > file_bytes:
-        raise QdistError(f"`{path}` must have its {declared} bytes in the file, but {stored} are there. {AGAIN}")
+    if dataset.nbytes > stored:
+        raise QdistError(f"`{path}` must have its {dataset.nbytes} bytes in the file, but {stored} are there. {AGAIN}")
+    chunk = math.prod(dataset.chunks or ()) * dataset.dtype.itemsize
+    if chunk > file_bytes:
+        raise QdistError(f"`{path}` must have chunks smaller than the file, but has chunks of {chunk} bytes. {AGAIN}")

@@ -23,7 +23,9 @@ def test_exact_runs_of_random_programs_agree_with_the_dense_reference(seed):
 
     expected = random.reference.distribution(random.program().bits)
     if random.bits:
-        found = {outcome: p for outcome, p in zip(result["results/outcome"], result["results/probabilities"], strict=True)}
+        found = {
+            outcome: p for outcome, p in zip(result["results/outcome"], result["results/probabilities"], strict=True)
+        }
         assert set(expected) <= set(found)
         assert all(abs(p - expected.get(outcome, 0.0)) < TOLERANCE["float64"] for outcome, p in found.items())
     matrix = result.state(random.live).matrix()

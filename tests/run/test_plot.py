@@ -70,8 +70,8 @@ def test_the_matrix_is_symmetric_and_says_what_the_end_nodes_share(draw):
 def test_of_several_pairs_between_two_nodes_the_strongest_is_colored(draw):
     data = {
         "metrics/step": np.array([0]),
-        "metrics/pair": np.array(["a/0-b/0", "b/1-a/1", "a/2-b/2", "a/0-b/0-c/0"]),
-        "metrics/concurrence": np.array([[0.2, 0.7, np.nan, 0.9]]),
+        "metrics/pair": np.array(["a/0-b/0", "b/1-a/1", "a/2-b/2", "a/3-b/3", "a/0-b/0-c/0"]),
+        "metrics/concurrence": np.array([[0.2, 0.7, np.nan, 0.6, 0.9]]),
     }
     matrix = panel(draw(Result(ATTRIBUTES, data)), "nodes").images[0].get_array().filled(np.nan)
     assert matrix.shape == (2, 2)

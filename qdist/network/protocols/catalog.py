@@ -128,7 +128,7 @@ def remote_cnot(network: Network, *, control: str, target: str, gate: str = "cx"
     pair, back = (f"{control}/2", f"{target}/2"), (f"{target}/3", f"{control}/3")
     steps.append(Generate((pair,)))
     if scheme == "teleport_back":
-        steps.append(Generate((back,), after=pair))
+        steps.append(Generate((back,)))
     remote = remote_gate(gate, f"{control}/1", f"{target}/1", pair, scheme=scheme, return_pair=back)
     qubits = (f"{control}/0", f"{target}/0", *remote.qubits)
     steps += [*remote.steps, Record("gate done")]

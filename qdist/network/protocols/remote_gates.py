@@ -54,6 +54,8 @@ def remote_gate(
     if scheme not in REMOTE_SCHEMES:
         raise QdistError(f"`scheme` must be one of {', '.join(REMOTE_SCHEMES)}, but is '{scheme}'.")
     two = name if isinstance(name, Gate) else gate(name)
+    if two.num_qubits != 2:
+        raise QdistError(f"A remote gate must be on two qubits, but '{two.name}' is on {two.num_qubits}.")
     if scheme == "cat":
         if not is_controlled(two):
             raise QdistError(f"The cat scheme needs a gate that is diagonal in Z on its control, but '{two.name}' is not.")

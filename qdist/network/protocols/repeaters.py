@@ -9,6 +9,8 @@ from qdist.network.protocols.links import Pair, swap
 from qdist.network.protocols.purification import SCHEMES, purified_pair
 
 GENERATIONS = ("parallel", "sequential")
+MANY_LINKS = 20
+"""Chains with more links are recorded at about as many of their nodes, not at every one."""
 
 
 def repeater_chain(
@@ -43,7 +45,10 @@ def repeater_chain(
     end_to_end = (pairs[0][0], pairs[-1][1])
     build = _parallel if generation == "parallel" else _sequential
     steps = build(names, pairs, ends, purification, rounds)
-    return Program(tuple(steps), "repeater_chain", pairs=(end_to_end, *(p for p in pairs if p != end_to_end)), qubits=end_to_end)
+    reached = [(pairs[0][0], pairs[i][1]) for i in _milestones(len(pairs))]
+    watched = reached if generation == "sequential" or len(pairs) > MANY_LINKS else [*reached, *pairs]
+    recorded = tuple(dict.fromkeys([end_to_end, *watched]))
+    return Program(tuple(steps), "repeater_chain", pairs=recorded, qubits=end_to_end)
 
 
 def _check_chain(network: Network, names: tuple[str, ...], generation: str, purification: str, rounds: int) -> None:
@@ -83,10 +88,12 @@ def _parallel(
             steps += purified_pair((names[i], names[i + 1]), purification, rounds, slots=ends[i]).steps
     steps.append(Record("links up" if rounds == 0 else "links purified"))
     left = pairs[0]
-    for right in pairs[1:]:
+    milestones = set(_milestones(len(pairs)))
+    for i, right in enumerate(pairs[1:], 1):
         steps += swap(left, right).steps
         left = (left[0], right[1])
-        steps.append(Record(f"swapped to {right[1]}"))
+        if i in milestones:
+            steps.append(Record(f"swapped to {right[1]}"))
     return steps
 
 
@@ -95,20 +102,23 @@ def _sequential(
 ) -> list[Step]:
     steps: list[Step] = []
     left: Pair | None = None
+    milestones = set(_milestones(len(pairs)))
     for i, pair in enumerate(pairs):
         made = purified_pair((names[i], names[i + 1]), purification, rounds, slots=ends[i]).steps
         if left is not None:
             made = tuple(Generate(s.pairs, (left[1],)) if isinstance(s, Generate) else s for s in made)
         steps += made
         if left is not None:
+            if i - 1 in milestones:
+                steps.append(Record(f"{names[i]}-{names[i + 1]} up"))
             steps += swap(left, pair).steps
         left = pair if left is None else (left[0], pair[1])
-        if i in _milestones(len(pairs)):
+        if i in milestones:
             steps.append(Record(f"reached {pair[1]}"))
     return steps
 
 
-def _milestones(links: int) -> set[int]:
-    """The links after which a record is made: all of a short chain, twenty of a long one, always the last."""
-    stride = max(1, links // 20)
-    return {i for i in range(links) if (i + 1) % stride == 0} | {links - 1}
+def _milestones(links: int) -> list[int]:
+    """The links after which a record is made: all of a short chain, about twenty of a long one, always the last."""
+    stride = max(1, links // MANY_LINKS)
+    return sorted({*range(stride - 1, links, stride), links - 1})

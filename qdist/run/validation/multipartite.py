@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,8 +16,6 @@ from qdist.run.validation.simulate import final_state, laboratory, outcomes, ove
 from qdist.run.validation.table import TOLERANCE, Row
 
 CKW = "Coffman 2000"
-CONCURRENCE_TOLERANCE = 1e-6
-"""Roots of rounding errors of 1e-16 leave 1e-8 in a concurrence that should be 0."""
 
 
 def fan_out(qubits: tuple[str, ...]) -> list[Apply]:
@@ -69,12 +68,11 @@ def monogamy() -> list[Row]:
     for seed in range(20):
         whole, *pairs = tangles(final_state(random_steps(qubits, seed), lab, qubits))
         shared.append(sum(pairs) - whole)
-    tolerance = CONCURRENCE_TOLERANCE
     return [
-        Row(14, "pairwise concurrence of W3", 2 / 3, concurrence(w.reduced(qubits[:2])), tolerance, CKW),
-        Row(14, "C²(A|BC) − C²(AB) − C²(AC) of W3", 0.0, all_w - sum(pairs_w), tolerance, CKW),
-        Row(14, "pairwise concurrence of GHZ3", 0.0, concurrence(ghz.reduced(qubits[:2])), tolerance, CKW),
-        Row(14, "largest violation, 20 random pure states", 0.0, max(0.0, *shared), tolerance, CKW),
+        Row(14, "pairwise concurrence of W3", 2 / 3, concurrence(w.reduced(qubits[:2])), TOLERANCE, CKW),
+        Row(14, "C²(A|BC) − C²(AB) − C²(AC) of W3", 0.0, all_w - sum(pairs_w), TOLERANCE, CKW),
+        Row(14, "pairwise concurrence of GHZ3", 0.0, concurrence(ghz.reduced(qubits[:2])), TOLERANCE, CKW),
+        Row(14, "largest violation, 20 random pure states", 0.0, max(0.0, *shared), TOLERANCE, CKW),
     ]
 
 
@@ -121,7 +119,7 @@ def dephased_ghz() -> list[Row]:
     return rows
 
 
-def _network_fan_out(network: Network, before: list[Step]) -> tuple[list[Step], tuple[str, ...]]:
+def _network_fan_out(network: Network, before: Sequence[Step]) -> tuple[list[Step], tuple[str, ...]]:
     """A fan-out from the hub of a star to its leaves by cat-entanglers, one pair a leaf."""
     leaves = [node.name for node in network.nodes[1:]]
     pairs = tuple((f"hub/{k + 1}", f"{leaf}/0") for k, leaf in enumerate(leaves))
@@ -153,10 +151,31 @@ def cascades() -> list[Row]:
     copied = final_state([*two, apply("z", target), apply("cx", control, target)], small, (control, target))
     both = [*two, apply("cx", control, target), apply("z", control), apply("z", target)]
     return [
-        Row(21, "X before a fan-out = X on all 5 after it", 1.0, overlap(faulty, final_state(late, lab, qubits)), TOLERANCE, source),
-        Row(21, "X before a fan-out against no fault", math.sin(0.7) ** 2, overlap(faulty, final_state(clean, lab, qubits)), TOLERANCE, source),
+        Row(
+            21,
+            "X before a fan-out = X on all 5 after it",
+            1.0,
+            overlap(faulty, final_state(late, lab, qubits)),
+            TOLERANCE,
+            source,
+        ),
+        Row(
+            21,
+            "X before a fan-out against no fault",
+            math.sin(0.7) ** 2,
+            overlap(faulty, final_state(clean, lab, qubits)),
+            TOLERANCE,
+            source,
+        ),
         Row(21, "the same over 5 nodes, by cat-entanglers", 1.0, overlap(shared, spread), TOLERANCE, source),
-        Row(21, "Z on the target = Z on both after a CNOT", 1.0, overlap(copied, final_state(both, small, (control, target))), TOLERANCE, source),
+        Row(
+            21,
+            "Z on the target = Z on both after a CNOT",
+            1.0,
+            overlap(copied, final_state(both, small, (control, target))),
+            TOLERANCE,
+            source,
+        ),
     ]
 
 
@@ -169,5 +188,7 @@ def dephased_cluster() -> list[Row]:
         flips = [Apply(channels.dephasing(p), (q,)) for q in program.qubits]
         state = final_state([*program.steps, *flips], network, program.qubits)
         value = graph_state_fidelity(state, itertools.pairwise(range(n)))
-        rows.append(Row(22, f"linear cluster of {n} nodes, Z error {p:g}", (1 - p) ** n, value, TOLERANCE, "PRA 107, 032424"))
+        rows.append(
+            Row(22, f"linear cluster of {n} nodes, Z error {p:g}", (1 - p) ** n, value, TOLERANCE, "PRA 107, 032424")
+        )
     return rows

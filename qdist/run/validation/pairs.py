@@ -2,7 +2,6 @@
 
 import math
 
-
 from qdist.network.graph import Network, Node, chain
 from qdist.network.links import Link
 from qdist.network.program import Generate, Measure, Step, apply

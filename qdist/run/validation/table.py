@@ -40,7 +40,7 @@ class Row:
     @property
     def ok(self) -> bool:
         """Whether the simulated number agrees; `False` if it is not a number."""
-        return abs(self.simulated - self.expected) <= self.tolerance
+        return bool(abs(self.simulated - self.expected) <= self.tolerance)
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -50,7 +50,7 @@ def table(rows: Sequence[Row]) -> str:
     lines += [_line(row, width)[:WIDTH].rstrip() for row in rows]
     lines += ["", "Not in reach yet:"]
     for number, reason in NOT_IN_REACH.items():
-        lines += textwrap.wrap(f"{number:4}  {reason}", WIDTH, subsequent_indent=" " * 6, drop_whitespace=False)
+        lines += textwrap.wrap(reason, WIDTH, initial_indent=f"{number:4}  ", subsequent_indent=" " * 6)
     wrong = sum(not row.ok for row in rows)
     lines += ["", f"{len(rows) - wrong} of {len(rows)} numbers agree." + (f" {wrong} are off." if wrong else "")]
     return "\n".join(lines)

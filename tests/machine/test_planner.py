@@ -1,0 +1,121 @@
+"""What the planner promises: few passes, small clusters, and an honest count of bytes."""
+
+import numpy as np
+import pytest
+
+import qdist as qd
+from qdist.errors import QdistError
+from qdist.machine import memory
+from qdist.machine.memory import check_memory, in_units
+from qdist.machine.plan import Transfer
+from qdist.machine.planner import make_plan
+from qdist.network.lowering import lower
+
+
+def plan_of(steps, network, **kwargs):
+    return make_plan(lower(qd.Program(tuple(steps)), network).instructions, **kwargs)
+
+
+def one_node(num_qubits):
+    network = qd.Network((qd.Node("a", num_qubits),))
+    return network, [f"a/{i}" for i in range(num_qubits)]
+
+
+def test_a_gate_its_noise_and_its_neighbors_are_one_pass():
+    network, (a, b) = one_node(2)
+    steps = [qd.Prepare((a, b)), qd.apply("h", a), qd.apply("cx", a, b)]
+    steps += [qd.Apply(qd.CHANNELS["depolarizing2"].function(0.01), (a, b)), qd.apply("t", b), qd.Measure(b, "m")]
+
+    plan = plan_of(steps, network)
+
+    assert plan.passes == 0  # all of it happens in the block that creates the vector
+
+
+def test_clusters_merge_only_where_a_gate_acts_across_them():
+    network, names = one_node(6)
+    steps = [qd.Prepare(tuple([name])) for name in names]
+    steps += [qd.apply("cx", names[i], names[i + 1]) for i in (0, 2, 4)]
+
+    plan = plan_of(steps, network)
+
+    assert sorted(sorted(part.wires) for part in plan.final) == [["a/0", "a/1"], ["a/2", "a/3"], ["a/4", "a/5"]]
+    assert plan.largest == 4
+
+
+@pytest.mark.parametrize("last", [qd.Measure("a/1", "m"), qd.Discard("a/1"), qd.Reset("a/1")])
+def test_measurement_discard_and_reset_cut_a_cluster(last):
+    network, names = one_node(3)
+    steps = [qd.Prepare(tuple(names)), qd.apply("cx", names[0], names[1]), qd.apply("cx", names[1], names[2]), last]
+
+    plan = plan_of(steps, network)
+
+    rest = next(part for part in plan.final if "a/0" in part.wires)
+    assert set(rest.wires) == {"a/0", "a/2"}
+
+
+def test_bits_are_dropped_as_soon_as_nothing_needs_them():
+    network, (a, b) = one_node(2)
+    steps = [qd.Prepare((a, b)), qd.apply("h", a), qd.Measure(a, "m"), qd.apply("x", b, when=qd.bit_is("m"))]
+
+    kept = plan_of(steps, network, outputs={"m": "m"})
+    dropped = plan_of(steps, network)
+
+    assert {wire for part in kept.final for wire in part.wires} == {"m", b}
+    assert {wire for part in dropped.final for wire in part.wires} == {b}
+
+
+def test_a_chain_of_a_thousand_nodes_needs_the_memory_of_its_largest_cluster():
+    network = qd.chain(1000, qubits=2, link={"fidelity": 0.999})
+    program = qd.protocols.repeater_chain(network, generation="sequential")
+
+    plan = make_plan(lower(program, network).instructions, keep=())
+
+    assert plan.largest <= 2 * 4
+    assert plan.peak_bytes < 10_000
+
+
+def test_the_parity_of_many_bits_needs_one_digit():
+    network, names = one_node(12)
+    steps = [qd.Prepare((name,)) for name in names]
+    steps += [qd.apply("ry", name, params=(0.3,)) for name in names]
+    steps += [qd.Measure(name, f"m{i}") for i, name in enumerate(names[1:])]
+    steps += [qd.apply("x", names[0], when=qd.parity_is([f"m{i}" for i in range(11)]))]
+
+    plan = plan_of(steps, network)
+    state = qd.final_states(qd.Program(tuple(steps)), network).state([names[0]])
+
+    odd = (1 - np.cos(0.3) ** 11) / 2
+    assert np.isclose(state.correlator("Z"), np.cos(0.3) * (1 - 2 * odd))
+    assert max(operation.matrix.size for operation in plan.operations if isinstance(operation, Transfer)) <= 4096
+
+
+def brickwork(num_qubits):
+    network, names = one_node(num_qubits)
+    steps = [qd.Prepare((name,)) for name in names]
+    steps += [qd.apply("cx", a, b) for a, b in zip(names, names[1:], strict=False)]
+    return qd.Job(program=qd.Program(tuple(steps), qubits=tuple(names)), network=network)
+
+
+def test_a_state_that_cannot_fit_is_refused_with_what_is_needed_and_what_would_fit(monkeypatch):
+    monkeypatch.setattr(memory, "device_bytes", lambda: (2**30, "this machine"))
+    plan = qd.prepare(brickwork(16)).plan
+
+    with pytest.raises(QdistError, match=r"has, 1 GiB, but the largest cluster has 16 qubits .* needs 24 GiB.*qubits fit"):
+        check_memory(plan)
+
+
+def test_a_large_circuit_is_refused_before_anything_is_allocated():
+    with pytest.raises(QdistError, match="largest cluster has 24 qubits"):
+        qd.run(brickwork(24))
+
+
+def test_the_predicted_peak_is_an_upper_bound_of_what_the_vectors_hold():
+    plan = qd.prepare(brickwork(6)).plan
+
+    assert plan.peak_bytes >= 4 * 4**6
+    assert max(entry.bytes for entry in plan.census) == 4 * 4**6
+
+
+@pytest.mark.parametrize(("count", "text"), [(512, "512 B"), (1536, "1.5 KiB"), (2**40, "1 TiB")])
+def test_bytes_are_written_in_units_that_a_person_reads(count, text):
+    assert in_units(count) == text
