@@ -183,7 +183,7 @@ def basis_state(bits: str, qubits: Sequence[str] | None = None) -> State:
     """|b₀b₁…⟩⟨b₀b₁…| for a bit string such as `"010"`."""
     if not bits or set(bits) - {"0", "1"}:
         raise QdistError(f"A basis state must be a string of 0 and 1, but is '{bits}'.")
-    vector = np.ones(1)
+    vector: np.ndarray = np.ones(1)
     for bit in bits:
         vector = np.kron(vector, [1.0, 1.0 if bit == "0" else -1.0, 0.0, 0.0])
     return State(vector, _names(len(bits), qubits))

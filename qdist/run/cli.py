@@ -36,7 +36,8 @@ class _Commands(typer.core.TyperGroup):
         try:
             return super().invoke(ctx)
         except QdistError as error:
-            typer.echo(str(error), err=True)
+            # Names of files and fields may hold what a terminal would obey.
+            typer.echo("".join(char if char.isprintable() else "?" for char in str(error)), err=True)
             raise typer.Exit(WRONG) from None
         except KeyboardInterrupt:
             # A progress bar may stand on this line.
@@ -74,9 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from qdist import __version__
+        from qdist.run.results import versions
 
-        typer.echo(f"qdist {__version__}")
+        typer.echo(f"qdist {versions()['qdist_version']}")
         raise typer.Exit
 
 

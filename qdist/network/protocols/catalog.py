@@ -48,7 +48,8 @@ def pair_generation(network: Network, *, between: Sequence[str] = ()) -> Program
     used: dict[str, int] = {}
     pairs = []
     for link in links:
-        pairs.append(tuple(f"{name}/{_next_memory(network, used, name)}" for name in link.between))
+        first, second = (f"{name}/{_next_memory(network, used, name)}" for name in link.between)
+        pairs.append((first, second))
     return generate_pairs(*pairs) + [Record("pairs up")]
 
 
