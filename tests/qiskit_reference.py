@@ -1,4 +1,4 @@
-"""Probabilities of OpenQASM 2 circuits from Qiskit: Aer's density matrices, and dense branches where gates are conditional.
+"""Probabilities of OpenQASM 2 circuits from Qiskit: Aer's density matrices, or dense branches for conditions.
 
 Noise is written into the circuit as channels after each library gate, so that no basis translation can move it.
 """
@@ -57,9 +57,7 @@ def depolarizing_error(num_qubits, p):
 def kraus_of(num_qubits, p):
     labels = list(np.ndindex(*(4,) * num_qubits))
     weights = [1 - p if not any(label) else p / (4**num_qubits - 1) for label in labels]
-    return [
-        np.sqrt(w) * kron(*(PAULI["IXYZ"[i]] for i in label)) for w, label in zip(weights, labels, strict=True)
-    ]
+    return [np.sqrt(w) * kron(*(PAULI["IXYZ"[i]] for i in label)) for w, label in zip(weights, labels, strict=True)]
 
 
 def probabilities(text, *, noise):

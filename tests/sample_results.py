@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
-from qdist.run.results import Result
-from qdist.run.schema import NO_PAIR, SCHEMA
+from qdist.runs.results import Result
+from qdist.runs.schema import NO_PAIR, SCHEMA
 
 ATTRIBUTES = {
     "title": "Repeater chain",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from qdist.run.job import run
-from qdist.run.jobfile import parse_job, read_job
+from qdist.runs.job import run
+from qdist.runs.jobfiles.reader import parse_job, read_job
 
 JOBS = Path(__file__).parents[1] / "jobs"
 NAMES = [path.stem for path in sorted(JOBS.glob("*.toml"))]

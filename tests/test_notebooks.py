@@ -8,7 +8,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from qdist.run.results import write_result
+from qdist.runs.results import write_result
 from tests.sample_results import repeater_chain
 
 ROOT = Path(__file__).parents[1]

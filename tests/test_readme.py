@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qdist.runs import docs
+from qdist.runs.views import docs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ def test_generated_parts_are_up_to_date(marker):
     found = re.search(rf"<!-- {marker} -->\n(.*?)<!-- end -->", README, re.DOTALL)
 
     assert found, f"README.md must have a part between <!-- {marker} --> and <!-- end -->"
-    assert found[1] == docs.GENERATED[marker](), "run `python -m qdist.runs.docs README.md` to write it anew"
+    assert found[1] == docs.GENERATED[marker](), "run `python -m qdist.runs.views.docs README.md` to write it anew"
 
 
 def test_links_inside_the_repository_lead_somewhere():

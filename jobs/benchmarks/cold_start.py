@@ -1,6 +1,6 @@
 """Time whole processes of `qdist run`, cold: start-up, reading, planning, computing, writing. Prints a table.
 
-    python jobs/benchmarks/cold_start.py [REPEATS]
+python jobs/benchmarks/cold_start.py [REPEATS]
 """
 
 import os

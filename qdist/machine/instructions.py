@@ -123,7 +123,7 @@ class Look:
     Attributes:
         label: What the program calls this moment.
         groups: The groups of qubits to be read, each as one reduced state.
-        relaxations: For each group, one matrix (4, 4) or (shots, 4, 4) a qubit: what it suffers until the common moment.
+        relaxations: For each group, one matrix a qubit, (4, 4) or (shots, 4, 4): what it suffers until then.
         time: The moment in seconds: a mean, or one value per shot.
     """
 

@@ -60,7 +60,8 @@ def check_memory(plan: Plan) -> None:
     cut = plan.largest
     while cut > 0 and 2**cut * plan.itemsize * 3 > available:
         cut -= 1
-    single = " Half of it is enough with precision = \"float32\"." if plan.itemsize == 8 else ""
+    halved = plan.itemsize == 8 and plan.peak_bytes / 2 <= available
+    single = ' Half of it is enough with precision = "float32".' if halved else ""
     raise QdistError(
         f"The memory for the run must be at most what {place} has, {in_units(available)}, but the largest cluster has "
         f"{width:g} qubits (a classical bit counts half) and the run needs {in_units(plan.peak_bytes)}.{single} "

@@ -5,9 +5,9 @@ will exist, of at most two qubits. A block is applied to the big vector only whe
 so a gate, its noise, the waiting before it, the creation of its qubits and a measurement after it cost one pass.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -391,7 +391,9 @@ class _Planner:
 
     def _drop_dead(self, bits: Iterable[str]) -> None:
         for bit in dict.fromkeys(bits):
-            is_digit = bit in self.dims and bit not in self.drawn and bit not in self.constants and bit not in self.alias
+            is_digit = (
+                bit in self.dims and bit not in self.drawn and bit not in self.constants and bit not in self.alias
+            )
             if is_digit and not self._needed_later(bit) and (bit in self.blocks or bit in self.slot_of):
                 self._trace_out(bit)
 
@@ -425,7 +427,7 @@ class _Planner:
     def _compose(
         self, inputs: tuple[str, ...], outputs: tuple[str, ...], matrix: Any, new_dims: dict[str, int] | None = None
     ) -> None:
-        """Gather a matrix from `inputs` to `outputs` with the blocks that hold the inputs, as far as they stay small."""
+        """Gather a matrix from `inputs` to `outputs` with the blocks of its inputs, as far as they stay small."""
         touching = list(dict.fromkeys(self.blocks[w] for w in inputs if w in self.blocks))
         touching.sort(key=lambda b: (b.matrix.shape[-1], b.matrix.shape[-2]))
         taken: list[_Block] = []
@@ -574,9 +576,7 @@ class _Planner:
         self._place(slot, after)
         self.batched.add(slot)
         self.drawn.add(observe.bit)
-        draw = Draw(
-            slot, dims, axis, observe.outcomes, observe.confusion, observe.bit, 2 * self.now, when, otherwise
-        )
+        draw = Draw(slot, dims, axis, observe.outcomes, observe.confusion, observe.bit, 2 * self.now, when, otherwise)
         self._emit(draw, slot, entries(dims))
 
     def _place(self, slot: int, wires: list[str]) -> None:

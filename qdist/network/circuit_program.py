@@ -1,4 +1,4 @@
-"""Circuits become programs: on one node, or with their qubits placed on nodes and gates between nodes done with pairs."""
+"""Circuits become programs: on one node, or placed on several, with pairs for the gates between them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qdist.errors import QdistError, did_you_mean
-from qdist.machine.classical import restrict
 from qdist.machine.instructions import Test
 from qdist.network.circuits import Circuit, Instruction, expand_wide_gates
 from qdist.network.devices import IDEAL
@@ -87,7 +86,9 @@ def _placed(circuit: Circuit, network: Network, placement: Mapping[str, Sequence
             )
         for memory, qubit in enumerate(qubits):
             if qubit not in numbers:
-                raise QdistError(f"`placement` must name qubits of the circuit, but '{qubit}' is none.{did_you_mean(qubit, numbers)}")
+                raise QdistError(
+                    f"`placement` must name qubits of the circuit, but '{qubit}' is none.{did_you_mean(qubit, numbers)}"
+                )
             if numbers[qubit] in names:
                 raise QdistError(f"`placement` must place each qubit once, but '{qubit}' is placed twice.")
             names[numbers[qubit]] = f"{node.name}/{memory}"
@@ -108,7 +109,7 @@ def _check_noise(noise: CircuitNoise | None, network: Network, spread: bool) -> 
             )
     if spread and isinstance(noise, DeviceNoise):
         raise QdistError(
-            "The calibration file of a device must be used for a circuit on one node, but this one is placed on several. "
+            "The calibration file of a device must be used for a circuit on one node, but this one is on several. "
             "Give the nodes devices, or use `one_qubit`, `two_qubit` and `readout`."
         )
 
@@ -142,7 +143,9 @@ class _Writer:
             try:
                 self._write(instruction)
             except QdistError as error:
-                raise QdistError(f"{self.circuit.path or self.circuit.name}, line {instruction.line}: {error}") from None
+                raise QdistError(
+                    f"{self.circuit.path or self.circuit.name}, line {instruction.line}: {error}"
+                ) from None
         self.steps.append(Record("end"))
         return Program(tuple(self.steps), self.circuit.name, bits, (), tuple(self.names))
 
@@ -211,9 +214,7 @@ class _Writer:
                 f"on {len(qubits)}. Write it in smaller gates."
             )
 
-    def _local(
-        self, operation: Gate, qubits: tuple[str, ...], when: Test | None, numbers: tuple[int, ...]
-    ) -> None:
+    def _local(self, operation: Gate, qubits: tuple[str, ...], when: Test | None, numbers: tuple[int, ...]) -> None:
         """A gate inside a node, followed by its noise; `numbers` are the circuit's qubits that the noise looks up."""
         self.steps.append(Apply(operation, qubits, when))
         if self.noise is None:
@@ -232,32 +233,31 @@ class _Writer:
 
     def _remote(self, operation: Gate, instruction: Instruction, qubits: tuple[str, ...]) -> None:
         first, second = qubits
-        a, b = self._nodes[first], self._nodes[second]
-        numbers = instruction.qubits
         if is_controlled(operation):
-            self._cat(operation, instruction, first, b, lambda copy: (copy, second), numbers)
+            self._cat(operation, instruction, first, second)
         elif is_controlled(_exchanged(operation)):
-            self._cat(operation, instruction, second, a, lambda copy: (first, copy), numbers)
+            self._cat(operation, instruction, second, first)
         else:
-            self._there_and_back(operation, instruction, first, second, numbers)
+            self._there_and_back(operation, instruction, first, second)
 
-    def _cat(self, operation: Gate, instruction: Instruction, control: str, node: str, order, numbers) -> None:  # type: ignore[no-untyped-def]
+    def _cat(self, operation: Gate, instruction: Instruction, control: str, target: str) -> None:
+        """The control is shared with the target's node, which does the gate; operands stay in the gate's order."""
+        node = self._nodes[target]
         near, copy = self._spare_memory(self._nodes[control], 0), self._spare_memory(node, 0)
-        self._pair(near, copy)
+        operands = tuple(copy if self.names[i] == control else target for i in instruction.qubits)
+        self._pair(near, copy, (control, target))
         self._noisy(cat_entangle(control, (near, copy)))
-        self._local(operation, order(copy), self._when(instruction, node), numbers)
+        self._local(operation, operands, self._when(instruction, node), instruction.qubits)
         self._noisy(cat_disentangle(control, copy))
 
-    def _there_and_back(
-        self, operation: Gate, instruction: Instruction, first: str, second: str, numbers: tuple[int, ...]
-    ) -> None:
+    def _there_and_back(self, operation: Gate, instruction: Instruction, first: str, second: str) -> None:
         """The first qubit visits the second one's node and returns into its own memory."""
         a, b = self._nodes[first], self._nodes[second]
         near, guest, back = self._spare_memory(a, 0), self._spare_memory(b, 0), self._spare_memory(b, 1)
-        self._pair(near, guest)
+        self._pair(near, guest, (first, second))
         self._noisy(teleport(first, (near, guest)).steps)
-        self._local(operation, (guest, second), self._when(instruction, b), numbers)
-        self._pair(back, first)
+        self._local(operation, (guest, second), self._when(instruction, b), instruction.qubits)
+        self._pair(back, first, (guest,))
         self._noisy(teleport(guest, (back, first)).steps)
 
     def _noisy(self, steps: Iterable[Step]) -> None:
@@ -282,13 +282,13 @@ class _Writer:
             )
         return f"{node}/{memory}"
 
-    def _pair(self, near: str, far: str) -> None:
-        """A pair between two memories, over their link or by swapping along a path."""
+    def _pair(self, near: str, far: str, after: tuple[str, ...]) -> None:
+        """A pair between two memories, over their link or by swapping along a path, made when it is needed."""
         path = self.network.path(near.partition("/")[0], far.partition("/")[0])
         inner = [(self._spare_memory(node, 0), self._spare_memory(node, 1)) for node in path[1:-1]]
         ends = [near, *(memory for two in inner for memory in two), far]
         pairs = tuple(zip(ends[::2], ends[1::2], strict=True))
-        self.steps.append(Generate(pairs))
+        self.steps.append(Generate(pairs, after))
         left = pairs[0]
         for right in pairs[1:]:
             self._noisy(swap(left, right).steps)

@@ -121,7 +121,9 @@ def relaxation(device: Device, duration: Any) -> Any:
         return _relaxations(device, duration)
     values = (device.t1, device.t2, device.excited_population, duration)
     if any(is_jax(value) for value in values):
-        return pauli.digit_order(channels.thermal_relaxation(duration, device.t1, device.t2, excited_population=values[2]).ptm, 1)
+        return pauli.digit_order(
+            channels.thermal_relaxation(duration, device.t1, device.t2, excited_population=values[2]).ptm, 1
+        )
     if duration == 0 or (np.isinf(device.t1) and np.isinf(device.t2)):
         return None
     return _concrete_relaxation(float(values[0]), float(values[1]), float(values[2]), float(duration))
@@ -421,7 +423,7 @@ class _Lowering:
         reached = set(racing) | self.ties[self.order[self.position]][1]
         waiting: list[str] = []
         for position in range(self.position + 1, len(self.order)):
-            undecided = {q for q in undecided if position <= max(self.last_step.get(q, -1), self.last_record.get(q, -1))}
+            undecided = {q for q in undecided if position <= self._last_touch(q)}
             if not undecided:
                 break
             number = self.order[position]
@@ -435,6 +437,9 @@ class _Lowering:
             undecided -= here
             waiting += sorted(here) if depends else []
         return waiting
+
+    def _last_touch(self, qubit: str) -> int:
+        return max(self.last_step.get(qubit, -1), self.last_record.get(qubit, -1))
 
     def _relax_jointly(self, pairs: tuple[tuple[str, str], ...], bystanders: list[str], race: Race) -> None:
         owners: list[tuple[str, int | None]] = []

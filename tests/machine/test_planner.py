@@ -1,5 +1,7 @@
 """What the planner promises: few passes, small clusters, and an honest count of bytes."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -92,7 +94,7 @@ def test_the_parity_of_many_bits_needs_one_digit():
 def brickwork(num_qubits):
     network, names = one_node(num_qubits)
     steps = [qd.Prepare((name,)) for name in names]
-    steps += [qd.apply("cx", a, b) for a, b in zip(names, names[1:], strict=False)]
+    steps += [qd.apply("cx", a, b) for a, b in pairwise(names)]
     return qd.Job(program=qd.Program(tuple(steps), qubits=tuple(names)), network=network)
 
 
@@ -100,7 +102,9 @@ def test_a_state_that_cannot_fit_is_refused_with_what_is_needed_and_what_would_f
     monkeypatch.setattr(memory, "device_bytes", lambda: (2**30, "this machine"))
     plan = qd.prepare(brickwork(16)).plan
 
-    with pytest.raises(QdistError, match=r"has, 1 GiB, but the largest cluster has 16 qubits .* needs 24 GiB.*qubits fit"):
+    with pytest.raises(
+        QdistError, match=r"has, 1 GiB, but the largest cluster has 16 qubits .* needs 24 GiB.*qubits fit"
+    ):
         check_memory(plan)
 
 

@@ -32,7 +32,7 @@ from qdist.network.program import (
 from qdist.physics.channels import amplitude_damping
 from qdist.physics.gates import GATES, gate, unitary_gate
 from qdist.physics.states import from_matrix, werner
-from qdist.run.job import Job, run
+from qdist.runs.job import Job, run
 from tests.programs import depolarizing_kraus
 from tests.reference import PAULI, Reference, kron
 from tests.tolerances import TOLERANCE
@@ -245,6 +245,23 @@ def test_a_bit_that_is_written_again_keeps_its_old_value_for_the_steps_before():
 
     assert result.state(("a/1", "a/2")).matrix()[2, 2] == pytest.approx(1.0)
     assert result.probability("0") == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("mode", ["exact", "sampled"])
+def test_a_conditional_measurement_that_is_not_made_leaves_the_bit_as_it_was(mode):
+    for made in (0, 1):
+        steps = [
+            Prepare(("a/0", "a/1", "a/2")),
+            apply("x", "a/0"),
+            *[apply("x", "a/1")] * made,
+            Measure("a/0", "m"),
+            Measure("a/1", "made"),
+            Measure("a/2", "m", keep=True, when=bit_is("made")),
+        ]
+
+        result = simulate(steps, node(3, Device(name="ideal")), bits=("m",), mode=mode, shots=8)
+
+        assert result.probability("0" if made else "1") == pytest.approx(1.0)
 
 
 def test_devices_without_noise_need_one_instruction_a_step():

@@ -26,7 +26,7 @@ from qdist.network.program import (
 )
 from qdist.network.protocols import remote_gate, teleport
 from qdist.physics.channels import dephasing
-from qdist.run.job import Job
+from qdist.runs.job import Job
 
 NETWORK = chain(3, qubits=3)
 READY = (Prepare(("n0/0", "n0/1")), Prepare(("n1/0",)))

@@ -27,7 +27,7 @@ from qdist.network.timing import DrawnClock, ExactClock, Moment, RandomOrderErro
 from qdist.network.waiting import Race
 from qdist.physics.channels import dephasing
 from qdist.physics.states import bell
-from qdist.run.job import Job, run
+from qdist.runs.job import Job, run
 
 T1, T2 = 7.0, 5.0
 SLOW = Device(
@@ -383,6 +383,20 @@ def test_what_follows_a_race_is_later_than_what_was_over_before_its_earliest_end
     with pytest.raises(RandomOrderError):
         clock.elapsed(start, end)
     assert clock.mean(after) == pytest.approx(1.0 + race.mean() + 1.0)
+
+
+def test_the_earlier_of_two_moments_is_found_inside_a_frame_and_across_a_race():
+    exact, drawn = ExactClock(), DrawnClock()
+    start = exact.zero()
+    end = exact.after_race(start.frame, Race((0.0,), (2.0,), (0.5,)))
+    early, late = exact.later(start, 1.0), exact.later(start, 3.0)
+
+    assert exact.earlier(early, late).offset == 1.0
+    assert exact.earlier(early, end) is early
+    assert exact.earlier(end, early) is early
+    with pytest.raises(RandomOrderError):
+        exact.earlier(late, end)
+    assert drawn.earlier(np.array([1.0, 4.0]), 2.0).tolist() == [1.0, 2.0]
 
 
 def test_ends_of_independent_races_cannot_be_compared_but_those_of_later_ones_can():

@@ -28,7 +28,7 @@ from qdist.network.protocols import build_protocol
 from qdist.network.timing import RandomOrderError
 from qdist.network.waiting import Race
 from qdist.physics.states import werner
-from qdist.run.job import Job, Recording, run
+from qdist.runs.job import Job, Recording, run
 from tests.reference import kron
 from tests.tolerances import TOLERANCE
 
@@ -266,6 +266,19 @@ def busy_link(network):
     return Program(steps, pairs=(("n0/1", "n1/2"), ("n0/0", "n1/0"), ("n1/1", "n2/0")))
 
 
+def second_pair(network):
+    """A qubit that is only used with the second pair of a link waits for the first one too."""
+    steps = (
+        Prepare(("n0/2",)),
+        apply("h", "n0/2"),
+        Generate((("n0/0", "n1/0"),)),
+        Generate((("n0/1", "n1/1"),)),
+        apply("cx", "n0/2", "n0/1"),
+        Record("joined"),
+    )
+    return Program(steps, pairs=(("n0/2", "n1/1"), ("n0/0", "n1/0")))
+
+
 def bystanders(network):
     """A local pair waits, half of it is used with a later pair, and a third qubit has its own past."""
     steps = (
@@ -312,6 +325,7 @@ RUNS = {
         protocol("superdense_coding", sender="n0", receiver="n1", message="10"),
     ),
     "busy link": (mixed(chain(3, qubits=3)), busy_link),
+    "second pair of a link": (mixed(chain(2, qubits=3)), second_pair),
     "bystanders": (mixed(chain(2, qubits=3)), bystanders),
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from qdist.errors import QdistError, did_you_mean
 from qdist.network.graph import Network
-from qdist.network.program import Generate, Measure, Prepare, Program, Record, Send, Step, apply, bell_measurement
+from qdist.network.program import Generate, Prepare, Program, Record, Step, apply, bell_measurement
 from qdist.network.protocols.links import generate_pairs, teleport
 from qdist.network.protocols.multipartite import ghz_state, graph_state
 from qdist.network.protocols.purification import purified_pair, purify

@@ -77,9 +77,7 @@ def _pair(nodes: Pair, slots: tuple[int, int], offset: int) -> Pair:
     return f"{nodes[0]}/{slots[0] + offset}", f"{nodes[1]}/{slots[1] + offset}"
 
 
-def _levels(
-    nodes: Pair, round_of: Callable[[Pair, Pair], Program], level: int, slots: tuple[int, int]
-) -> list[Step]:
+def _levels(nodes: Pair, round_of: Callable[[Pair, Pair], Program], level: int, slots: tuple[int, int]) -> list[Step]:
     """Steps that leave a pair of this level in the first memory: two of the level below, then one round."""
     if level == 0:
         return [Generate((_pair(nodes, slots, 0),))]

@@ -38,7 +38,7 @@ def remote_gate(
 ) -> Program:
     """A two-qubit gate between two nodes, by local operations, classical messages and pairs.
 
-    `"cat"`: the cat-entangler of Eisert et al., PRA 62, 052317 (2000), and Yimsiriwattana and Lomonaco (2004), for gates
+    `"cat"`: the cat-entangler (Eisert et al., PRA 62, 052317 (2000); Yimsiriwattana and Lomonaco, 2004), for gates
     that are diagonal in Z on the control; one pair, two bits. `"teleport"`: the control moves to the target's node and
     stays there; one pair, two bits. `"teleport_back"`: it is teleported back over `return_pair`; two pairs, four bits;
     any gate. Over a Werner pair of fidelity F, the cat scheme has process fidelity F.
@@ -58,7 +58,9 @@ def remote_gate(
         raise QdistError(f"A remote gate must be on two qubits, but '{two.name}' is on {two.num_qubits}.")
     if scheme == "cat":
         if not is_controlled(two):
-            raise QdistError(f"The cat scheme needs a gate that is diagonal in Z on its control, but '{two.name}' is not.")
+            raise QdistError(
+                f"The cat scheme needs a gate that is diagonal in Z on its control, but '{two.name}' is not."
+            )
         steps = [*cat_entangle(control, pair), Apply(two, (pair[1], target)), *cat_disentangle(control, pair[1])]
         return Program(tuple(steps), f"remote_{two.name}", qubits=(control, target))
     steps = [*teleport(control, pair).steps, Apply(two, (pair[1], target))]

@@ -1,6 +1,7 @@
 """Repeater chains: pairs over the links of a path, purified, then swapped into one long pair."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from qdist.errors import QdistError
 from qdist.network.graph import Network
@@ -41,7 +42,7 @@ def repeater_chain(
     if purification == "none":
         purification, rounds = "dejmps", 0
     ends = [_link_slots(names, i, rounds) for i in range(len(names) - 1)]
-    pairs = [(f"{a}/{i}", f"{b}/{j}") for (a, b), (i, j) in zip(zip(names, names[1:], strict=False), ends, strict=True)]
+    pairs = [(f"{a}/{i}", f"{b}/{j}") for (a, b), (i, j) in zip(pairwise(names), ends, strict=True)]
     end_to_end = (pairs[0][0], pairs[-1][1])
     build = _parallel if generation == "parallel" else _sequential
     steps = build(names, pairs, ends, purification, rounds)
@@ -54,7 +55,7 @@ def repeater_chain(
 def _check_chain(network: Network, names: tuple[str, ...], generation: str, purification: str, rounds: int) -> None:
     if len(names) < 2 or len(set(names)) != len(names):
         raise QdistError(f"`path` must name at least two different nodes, but is {list(names)}.")
-    for a, b in zip(names, names[1:], strict=False):
+    for a, b in pairwise(names):
         network.link(a, b)
     if generation not in GENERATIONS:
         raise QdistError(f"`generation` must be one of {', '.join(GENERATIONS)}, but is '{generation}'.")

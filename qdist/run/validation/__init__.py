@@ -1,6 +1,0 @@
-"""`qdist validate`: published numbers against simulated ones."""
-
-from qdist.run.validation.cases import CASES, run_validation
-from qdist.run.validation.table import NOT_IN_REACH, Row, table
-
-__all__ = ["CASES", "NOT_IN_REACH", "Row", "run_validation", "table"]
