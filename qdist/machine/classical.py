@@ -5,6 +5,7 @@ acts on correlators as H A H⁻¹. Integers are read with the first bit of a tes
 with the first bit most significant, as everywhere.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from functools import cache, reduce
 from typing import Any
@@ -70,6 +71,8 @@ def outcome_matrix(outcome_matrices: tuple[Any, Any], confusion: Any) -> Any:
 
 def restrict(test: Test, known: dict[str, int]) -> Test | bool:
     """The test that is left when some bits are known, or its answer when all are."""
+    if test.parity is not None:
+        test = Test(tuple(bit for bit, times in Counter(test.bits).items() if times % 2), parity=test.parity)
     rest = tuple(bit for bit in test.bits if bit not in known)
     if not rest:
         return bool(test.holds([known[bit] for bit in test.bits]))

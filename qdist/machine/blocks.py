@@ -1,0 +1,162 @@
+"""Fusion: what happens to a few wires is gathered in one small matrix before a vector is touched.
+
+A *block* is a matrix from wires that exist to wires that will exist, of at most two qubits. It is applied to the vector
+only when something else needs one of its wires, so a gate, its noise, the waiting before it, the creation of its
+qubits and a measurement after it cost one pass.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qdist.machine.clusters import Clusters
+from qdist.machine.instructions import Test
+from qdist.machine.plan import entries
+from qdist_kernels.namespace import namespace
+
+BLOCK_ENTRIES = 16
+"""Dense blocks stop at two qubits: a three-qubit block costs more than two of these."""
+
+BATCHED_BLOCK_ENTRIES = 4
+"""One matrix a shot is gathered for one qubit only: larger ones would rival the vectors in memory."""
+
+
+@dataclass(eq=False)
+class _Block:
+    """A matrix (…, prod(out), prod(in)) that waits to be applied."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    matrix: Any
+
+    @property
+    def is_batched(self) -> bool:
+        return self.matrix.ndim == 3
+
+
+class Blocks:
+    """Blocks in front of clusters: a wire is in at most one block, and has the size that it has after it.
+
+    Attributes:
+        clusters: The vectors behind the blocks.
+        dims: The size of each living wire's digit, blocks that wait included.
+    """
+
+    def __init__(self, clusters: Clusters) -> None:
+        self.clusters = clusters
+        self.dims: dict[str, int] = {}
+        self._block_of: dict[str, _Block] = {}
+
+    def __contains__(self, wire: str) -> bool:
+        return wire in self.dims
+
+    def compose(
+        self, inputs: tuple[str, ...], outputs: tuple[str, ...], matrix: Any, dims: dict[str, int] | None = None
+    ) -> None:
+        """Gather a matrix from `inputs` to `outputs` with the blocks of its inputs, as far as they stay small.
+
+        Args:
+            inputs: Living wires.
+            outputs: Wires after it; inputs that are missing here are gone.
+            matrix: Shape (prod(outputs), prod(inputs)), or one such matrix a shot.
+            dims: Sizes of outputs that are new or change; bits (2) unless given.
+        """
+        self._free_names(set(outputs) - set(inputs))
+        touching = list(dict.fromkeys(self._block_of[w] for w in inputs if w in self._block_of))
+        touching.sort(key=lambda b: (b.matrix.shape[-1], b.matrix.shape[-2]))
+        taken: list[_Block] = []
+        for block in touching:
+            if self._fits([*taken, block], inputs, matrix):
+                taken.append(block)
+            else:
+                self._apply(block)
+        self._follow(self._product(taken, inputs), inputs, outputs, matrix, dims or {})
+
+    def now(
+        self,
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...],
+        matrix: Any,
+        test: Test | None = None,
+        otherwise: Any = None,
+    ) -> int:
+        """Apply a matrix at once, after the blocks of its inputs; returns the slot of the vector."""
+        self.flush(inputs)
+        slot = self.clusters.transfer(inputs, {w: self.dims[w] for w in outputs}, matrix, test, otherwise)
+        for wire in set(inputs) - set(outputs):
+            del self.dims[wire]
+        return slot
+
+    def flush(self, wires: Iterable[str]) -> None:
+        """Apply the blocks that hold these wires."""
+        for wire in wires:
+            if wire in self._block_of:
+                self._apply(self._block_of[wire])
+
+    def flush_all(self) -> None:
+        """Apply every block."""
+        self.flush(list(self._block_of))
+
+    def _free_names(self, names: set[str]) -> None:
+        """A name that is given again may still stand in a vector, waiting for the block that removes it."""
+        for name in names & self.clusters.slot_of.keys():
+            self._apply(next(block for block in self._block_of.values() if name in block.inputs))
+
+    def _fits(self, blocks: list[_Block], inputs: tuple[str, ...], matrix: Any) -> bool:
+        held = {w for block in blocks for w in block.outputs}
+        before = [w for block in blocks for w in block.inputs] + [w for w in inputs if w not in held]
+        size_in = entries(self.clusters.dims_of(w for w in before if w in self.clusters.dims))
+        size_out = matrix.shape[-2] * entries(tuple(self.dims[w] for w in held if w not in inputs))
+        batched = matrix.ndim == 3 or any(block.is_batched for block in blocks)
+        return max(size_in, size_out) <= (BATCHED_BLOCK_ENTRIES if batched else BLOCK_ENTRIES)
+
+    def _product(self, blocks: list[_Block], inputs: tuple[str, ...]) -> _Block:
+        """One block for several, and the identity on the wires that are in none."""
+        if len(blocks) == 1 and set(inputs) <= set(blocks[0].outputs):
+            return blocks[0]
+        free = tuple(w for w in dict.fromkeys(inputs) if not any(w in block.outputs for block in blocks))
+        joined = _Block(free, free, np.eye(entries(tuple(self.dims[w] for w in free))))
+        for block in blocks:
+            matrix = _kron(joined.matrix, block.matrix)
+            joined = _Block(joined.inputs + block.inputs, joined.outputs + block.outputs, matrix)
+        return joined
+
+    def _follow(
+        self, block: _Block, inputs: tuple[str, ...], outputs: tuple[str, ...], matrix: Any, dims: dict[str, int]
+    ) -> None:
+        """`matrix` after `block`."""
+        for wire in block.outputs:
+            self._block_of.pop(wire, None)
+        rest = tuple(w for w in block.outputs if w not in inputs)
+        sizes = [self.dims[w] for w in block.outputs]
+        order = [block.outputs.index(w) for w in (*inputs, *rest)]
+        old, lead = block.matrix, block.matrix.ndim - 2
+        spread = old.reshape(*old.shape[:lead], *sizes, old.shape[-1])
+        spread = spread.transpose([*range(lead), *(lead + k for k in order), lead + len(sizes)])
+        columns = spread.reshape(*old.shape[:lead], matrix.shape[-1], -1)
+        product = namespace(matrix, columns).matmul(matrix, columns)
+        for wire in set(inputs) - set(outputs):
+            del self.dims[wire]
+        self.dims |= {w: 2 for w in outputs if w not in self.dims} | dims
+        new = _Block(block.inputs, outputs + rest, product.reshape(*product.shape[:-2], -1, old.shape[-1]))
+        self._block_of |= dict.fromkeys(new.outputs, new)
+        if not new.outputs and new.inputs:
+            self._apply(new)
+
+    def _apply(self, block: _Block) -> None:
+        for wire in block.outputs:
+            del self._block_of[wire]
+        dims = {w: self.dims[w] for w in block.outputs}
+        if block.inputs:
+            self.clusters.transfer(block.inputs, dims, block.matrix)
+        else:
+            self.clusters.load(dims, block.matrix[..., 0])
+
+
+def _kron(a: Any, b: Any) -> Any:
+    """Kronecker product over the last two axes."""
+    xp = namespace(a, b)
+    product = xp.einsum("...ij,...kl->...ikjl", a, b)
+    return product.reshape(*product.shape[:-4], a.shape[-2] * b.shape[-2], a.shape[-1] * b.shape[-1])

@@ -1,0 +1,161 @@
+"""The vectors of a plan: which wires are in which one, in which order, and how many bytes they hold.
+
+Everything that changes a vector goes through here: each call writes one operation and counts.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from qdist.machine.instructions import Observe, Test
+from qdist.machine.plan import Census, Draw, Load, Merge, Operation, Part, Scale, Transfer, entries
+
+
+class Clusters:
+    """Slots with the wires of their vectors, most significant digit first, and the operations written so far.
+
+    Attributes:
+        now: The instruction that is being planned, for the census.
+        operations: In order.
+        slots: The wires of each slot.
+        slot_of: The slot of each wire.
+        dims: The size of each wire's digit as it is stored.
+        batched: Slots with one vector a shot.
+        census: The clusters after each operation.
+        peak_bytes: The most that was held at once, the operation under way included.
+    """
+
+    def __init__(self, shots: int, itemsize: int) -> None:
+        self.now = 0
+        self.operations: list[Operation] = []
+        self.slots: dict[int, list[str]] = {}
+        self.slot_of: dict[str, int] = {}
+        self.dims: dict[str, int] = {}
+        self.batched: set[int] = set()
+        self.census: list[Census] = []
+        self.peak_bytes = 0
+        self._shots = shots
+        self._itemsize = itemsize
+        self._sizes: dict[int, tuple[int, int]] = {}
+        self._held = 0
+        self._widths: Counter[int] = Counter()
+        self._next_slot = 0
+
+    def load(self, dims: dict[str, int], vector: Any) -> int:
+        """A new vector, (entries,) or (shots, entries), whose wires have these sizes."""
+        slot = self._next_slot
+        self._next_slot += 1
+        self._place(slot, list(dims), dims)
+        if vector.ndim == 2:
+            self.batched.add(slot)
+        self._write(Load(slot, vector), slot)
+        return slot
+
+    def transfer(
+        self, inputs: Sequence[str], dims: dict[str, int], matrix: Any, test: Test | None = None, otherwise: Any = None
+    ) -> int:
+        """Contract the digits of `inputs`; the new wires, with the sizes `dims`, come in front."""
+        slot = self.join(inputs)
+        wires = self.slots[slot]
+        order = sorted(range(len(inputs)), key=lambda k: wires.index(inputs[k]))
+        sizes = self.dims_of(inputs)
+        before = self.dims_of(wires)
+        axes = tuple(wires.index(inputs[k]) for k in order)
+        columns = _permute_columns(matrix, sizes, order)
+        other = None if otherwise is None else _permute_columns(otherwise, sizes, order)
+        if matrix.ndim == 3 or test is not None:
+            self.batched.add(slot)
+        self._forget(inputs)
+        self._place(slot, [*dims, *(w for w in wires if w not in inputs)], dims)
+        self._write(Transfer(slot, before, axes, columns, test, other), slot, entries(before))
+        return slot
+
+    def scale(self, wires: Sequence[str], factors: Any) -> None:
+        """Multiply by factors of the digits of some qubits, given in the order of `wires`."""
+        slot = self.join(wires)
+        inside = self.slots[slot]
+        order = sorted(range(len(wires)), key=lambda k: inside.index(wires[k]))
+        spread = factors.reshape(self.dims_of(wires)).transpose(order).reshape(-1)
+        axes = tuple(inside.index(wires[k]) for k in order)
+        self._write(Scale(slot, self.dims_of(inside), axes, spread), slot, entries(self.dims_of(inside)))
+
+    def draw(self, observe: Observe, purpose: int, when: Test | None, otherwise: str | None) -> None:
+        """Draw an outcome for each shot; what is left of the qubit's digit comes in front."""
+        slot = self.slot_of[observe.qubit]
+        wires = self.slots[slot]
+        axis, before = wires.index(observe.qubit), self.dims_of(wires)
+        left = {observe.qubit: 4} if observe.keeps_qubit else {}
+        self._forget([observe.qubit])
+        self._place(slot, [*left, *(w for w in wires if w != observe.qubit)], left)
+        self.batched.add(slot)
+        draw = Draw(slot, before, axis, observe.outcomes, observe.confusion, observe.bit, purpose, when, otherwise)
+        self._write(draw, slot, entries(before))
+
+    def join(self, wires: Sequence[str]) -> int:
+        """The slot that holds all of the wires, after merging their clusters."""
+        first, *others = dict.fromkeys(self.slot_of[w] for w in wires)
+        for other in others:
+            moved = self.slots.pop(other)
+            self.slots[first] += moved
+            self.slot_of |= dict.fromkeys(moved, first)
+            if other in self.batched:
+                self.batched.discard(other)
+                self.batched.add(first)
+            self._resize(other, 0, -1)
+            self._write(Merge(first, other), first)
+        return first
+
+    def dims_of(self, wires: Iterable[str]) -> tuple[int, ...]:
+        """The sizes of the stored digits of some wires."""
+        return tuple(self.dims[w] for w in wires)
+
+    def locate(self, group: Sequence[str]) -> tuple[Part, ...]:
+        """Where the wires of a group are, cluster by cluster."""
+        parts = []
+        for slot in dict.fromkeys(self.slot_of[w] for w in group):
+            wires = self.slots[slot]
+            inside = tuple(w for w in wires if w in group)
+            parts.append(Part(slot, self.dims_of(wires), tuple(wires.index(w) for w in inside), inside))
+        return tuple(parts)
+
+    def parts(self) -> tuple[Part, ...]:
+        """Where every wire is: one part per cluster that has any."""
+        return tuple(part for wires in self.slots.values() if wires for part in self.locate(wires))
+
+    def _place(self, slot: int, wires: list[str], dims: dict[str, int]) -> None:
+        self.slots[slot] = wires
+        self.slot_of |= dict.fromkeys(wires, slot)
+        self.dims |= dims
+
+    def _forget(self, wires: Iterable[str]) -> None:
+        for wire in wires:
+            del self.slot_of[wire], self.dims[wire]
+
+    def _write(self, operation: Operation, slot: int, entries_in: int = 0) -> None:
+        """Write an operation and count: what is held after it, and what it needs while it runs."""
+        self.operations.append(operation)
+        dims = self.dims_of(self.slots[slot])
+        batch = self._shots if slot in self.batched else 1
+        self._resize(slot, entries(dims) * batch, sum(d.bit_length() - 1 for d in dims))
+        scratch = batch * 2 * entries_in
+        self.peak_bytes = max(self.peak_bytes, (self._held + scratch) * self._itemsize)
+        self.census.append(Census(self.now, len(self.slots), max(self._widths), self._held * self._itemsize))
+
+    def _resize(self, slot: int, size: int, width: int) -> None:
+        old_size, old_width = self._sizes.pop(slot, (0, -1))
+        self._held += size - old_size
+        self._widths[old_width] -= 1
+        if self._widths[old_width] <= 0:
+            del self._widths[old_width]
+        if width >= 0:
+            self._sizes[slot] = (size, width)
+            self._widths[width] += 1
+
+
+def _permute_columns(matrix: Any, dims: tuple[int, ...], order: list[int]) -> Any:
+    if order == list(range(len(order))):
+        return matrix
+    lead = matrix.shape[:-1]
+    spread = matrix.reshape(*lead, *dims)
+    axes = [*range(len(lead)), *(len(lead) + k for k in order)]
+    return spread.transpose(axes).reshape(*lead, -1)
