@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import accumulate
 from typing import Any
 
@@ -24,6 +23,16 @@ from qdist.machine.instructions import (
 from qdist.network.devices import Device
 from qdist.network.draws import Draws
 from qdist.network.graph import Network
+from qdist.network.hardware import (
+    device_gates,
+    digit_rates,
+    gate_cost,
+    gate_matrix,
+    projectors,
+    relaxation,
+    relaxes,
+    twirl_matrix,
+)
 from qdist.network.ledger import Ledger
 from qdist.network.ordering import BRANCHES, dependencies, races_last
 from qdist.network.program import (
@@ -45,7 +54,7 @@ from qdist.network.program import (
 )
 from qdist.network.timing import Clock, DrawnClock, ExactClock, Moment, RandomOrderError
 from qdist.network.waiting import Race
-from qdist.physics import channels, gates, pauli
+from qdist.physics import channels, pauli
 from qdist.physics.channels import Channel
 from qdist.physics.gates import Gate
 from qdist_kernels.namespace import is_jax, namespace
@@ -108,38 +117,6 @@ def lower(
     return Lowered(tuple(lowering.out), wires, lowering.ledger, groups)
 
 
-@cache
-def _concrete_relaxation(t1: float, t2: float, population: float, duration: float) -> np.ndarray:
-    return pauli.digit_order(channels.thermal_relaxation(duration, t1, t2, excited_population=population).ptm, 1)
-
-
-def relaxation(device: Device, duration: Any) -> Any:
-    """The matrix of waiting, (4, 4), or (shots, 4, 4) for an array of durations; `None` where nothing happens."""
-    if isinstance(duration, np.ndarray) and duration.ndim:
-        if np.isinf(device.t1) and np.isinf(device.t2):
-            return None
-        return _relaxations(device, duration)
-    values = (device.t1, device.t2, device.excited_population, duration)
-    if any(is_jax(value) for value in values):
-        return pauli.digit_order(
-            channels.thermal_relaxation(duration, device.t1, device.t2, excited_population=values[2]).ptm, 1
-        )
-    if duration == 0 or (np.isinf(device.t1) and np.isinf(device.t2)):
-        return None
-    return _concrete_relaxation(float(values[0]), float(values[1]), float(values[2]), float(duration))
-
-
-def _relaxations(device: Device, durations: np.ndarray) -> np.ndarray:
-    """One matrix a shot: I, Z, X, Y order, Z relaxes with T1 towards 1−2p, X and Y decay with T2."""
-    matrices = np.zeros((len(durations), 4, 4))
-    decay = np.exp(-durations / device.t1)
-    matrices[:, 0, 0] = 1.0
-    matrices[:, 1, 0] = (1 - 2 * device.excited_population) * (1 - decay)
-    matrices[:, 1, 1] = decay
-    matrices[:, 2, 2] = matrices[:, 3, 3] = np.exp(-durations / device.t2)
-    return matrices
-
-
 @dataclass
 class _Lowering:
     """The walk over the steps: clocks, versions of bits, and the instructions written so far."""
@@ -193,7 +170,7 @@ class _Lowering:
                 self._generate(number, step)
             case Twirl(pair=pair):
                 self._touch(pair, self._start(pair))
-                self.out.append(Act(pair, _twirl_matrix()))
+                self.out.append(Act(pair, twirl_matrix()))
             case Send(bits=bits, source=source, destination=destination):
                 self._send(bits, source, destination)
             case Combine(bit=bit, of=of):
@@ -274,16 +251,16 @@ class _Lowering:
             return
         _check_size(step.operation, step.qubits)
         device = self._device(step.qubits[0])
-        for part, places in _parts(step.operation, device):
+        for part, places in device_gates(step.operation, device):
             qubits = tuple(step.qubits[i] for i in places)
             self._gate(part, qubits, when, device)
 
     def _gate(self, gate: Gate, qubits: tuple[str, ...], when: Test | None, device: Device) -> None:
         """A gate on one or two qubits with the device's error and duration, or an ideal one on three."""
-        error, duration = _cost(gate, device)
+        error, duration = gate_cost(gate, device)
         start = self._start(qubits)
         self._touch(qubits, start)
-        self.out.append(Act(qubits, _gate_matrix(gate), when))
+        self.out.append(Act(qubits, gate_matrix(gate), when))
         if is_jax(error) or error:
             self._channel(channels.depolarizing(error, num_qubits=len(qubits)), qubits, when)
         self._occupy(qubits, start, duration)
@@ -302,7 +279,7 @@ class _Lowering:
         node = self.network.node_of(step.qubit).name
         old = [self.arrival[step.bit, node]] if when and otherwise else []
         wire = self._write(step.bit, node, self.clock.latest([end, *old]))
-        outcomes = _projectors(step.basis, step.keep)
+        outcomes = projectors(step.basis, step.keep)
         confusion = channels.readout_confusion(p01, p10)
         self.out.append(Observe(step.qubit, wire, outcomes, confusion, when, otherwise if when else None))
         if not step.keep:
@@ -445,7 +422,7 @@ class _Lowering:
         owners: list[tuple[str, int | None]] = []
         owners += [(q, link) for link, pair in enumerate(pairs) if len(pairs) > 1 for q in pair]
         owners += [(q, None) for q in bystanders]
-        owners = [(q, link) for q, link in owners if _relaxes(self._device(q))]
+        owners = [(q, link) for q, link in owners if relaxes(self._device(q))]
         if not owners:
             return
         if len(owners) > MAX_JOINT_QUBITS:
@@ -453,7 +430,7 @@ class _Lowering:
                 f"At most {MAX_JOINT_QUBITS} qubits can wait for one random time in exact mode, but {len(owners)} do. "
                 'Generate the pairs one after the other, or use mode = "sampled".'
             )
-        rates = [_digit_rates(self._device(q)) for q, _ in owners]
+        rates = [digit_rates(self._device(q)) for q, _ in owners]
         choices = np.indices((3,) * len(owners)).reshape(len(owners), -1)
         offsets = [self.ready[q].offset - race.start for q in bystanders]
         xp = namespace(*(rate for three in rates for rate in three), *race.durations, *race.probabilities, *offsets)
@@ -475,77 +452,9 @@ class _Lowering:
         self.out.append(JointRelax(tuple(q for q, _ in owners), equilibria, expectation[index]))
 
 
-def _relaxes(device: Device) -> bool:
-    return is_jax(device.t1) or is_jax(device.t2) or bool(np.isfinite(device.t1) or np.isfinite(device.t2))
-
-
-def _digit_rates(device: Device) -> tuple[Any, Any, Any]:
-    """Decay rates in 1/s of I, Z, and of X and Y."""
-    return 0.0, 1 / device.t1, 1 / device.t2
-
-
 def _check_size(operation: Gate | Channel, qubits: tuple[str, ...]) -> None:
     if operation.num_qubits != len(qubits):
         raise QdistError(
             f"'{operation.name}' must be given {operation.num_qubits} qubits, but got {len(qubits)}: "
             f"{', '.join(qubits)}."
         )
-
-
-def _parts(gate: Gate, device: Device) -> list[tuple[Gate, tuple[int, ...]]]:
-    """The gates that the device really does: wide gates by their library definition where gates have errors."""
-    if gate.num_qubits <= 2:
-        return [(gate, tuple(range(gate.num_qubits)))]
-    ideal = all(not is_jax(v) and v == 0 for v in (device.one_qubit_error, device.two_qubit_error))
-    timeless = device.one_qubit_duration == 0 and device.two_qubit_duration == 0
-    rule = gates.GATES.get(gate.name)
-    if rule is not None and rule.definition:
-        parts = []
-        for name, params, places in rule.definition:
-            for part, inner in _parts(gates.gate(name, *params), device):
-                parts.append((part, tuple(places[i] for i in inner)))
-        return parts
-    if ideal and timeless:
-        return [(gate, tuple(range(gate.num_qubits)))]
-    raise QdistError(
-        f"A gate on {gate.num_qubits} qubits must be in the gate library to run on device '{device.name}', whose "
-        f"errors are for one and two qubits, but is '{gate.name}'. Write it in gates on one and two qubits."
-    )
-
-
-def _cost(gate: Gate, device: Device) -> tuple[Any, Any]:
-    """Depolarizing probability and duration of a gate on a device; the identity costs nothing."""
-    if gate.name == "id" or gate.num_qubits > 2:
-        return 0.0, 0.0
-    if gate.num_qubits == 1:
-        return device.one_qubit_error, device.one_qubit_duration
-    return device.two_qubit_error, device.two_qubit_duration
-
-
-@cache
-def _library_matrix(name: str, params: tuple) -> np.ndarray:
-    gate = gates.gate(name, *params)
-    return pauli.digit_order(gate.ptm, gate.num_qubits)
-
-
-def _gate_matrix(gate: Gate) -> Any:
-    if gate.name in gates.GATES and not any(is_jax(p) for p in gate.params):
-        return _library_matrix(gate.name, gate.params)
-    return pauli.digit_order(gate.ptm, gate.num_qubits)
-
-
-@cache
-def _twirl_matrix() -> np.ndarray:
-    """Keep 1 and the component along XX − YY + ZZ, which is all that a Werner state has."""
-    vector = np.zeros(16)
-    for string, sign in (("XX", 1.0), ("YY", -1.0), ("ZZ", 1.0)):
-        vector[pauli.digit_index(string)] = sign
-    matrix = np.outer(vector, vector) / 3
-    matrix[0, 0] = 1.0
-    return matrix
-
-
-@cache
-def _projectors(basis: str, keep: bool) -> tuple[np.ndarray, np.ndarray]:
-    first, second = channels.measurement(basis, keep=keep).matrices
-    return pauli.digit_order(first, 1), pauli.digit_order(second, 1)
