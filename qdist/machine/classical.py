@@ -7,7 +7,6 @@ with the first bit most significant, as everywhere.
 
 from collections import Counter
 from collections.abc import Callable
-from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,17 @@ from qdist.machine.instructions import Test
 from qdist_kernels.namespace import namespace
 
 
-@cache
-def hadamard(num_bits: int) -> np.ndarray:
-    """⊗ [[1, 1], [1, −1]], shape (2ᵏ, 2ᵏ): probabilities to correlators; its inverse is itself over 2ᵏ."""
-    return reduce(np.kron, [np.array([[1.0, 1.0], [1.0, -1.0]])] * num_bits, np.ones((1, 1)))
+def walsh(array: np.ndarray, axis: int) -> np.ndarray:
+    """⊗ [[1, 1], [1, −1]] along an axis of length 2ᵏ, one bit at a time; its inverse is itself over 2ᵏ."""
+    array = np.moveaxis(array, axis, 0)
+    size = array.shape[0]
+    array = array.reshape(size, -1)
+    step = 1
+    while step < size:
+        pairs = array.reshape(-1, 2, step, array.shape[1])
+        array = np.stack([pairs[:, 0] + pairs[:, 1], pairs[:, 0] - pairs[:, 1]], axis=1).reshape(size, -1)
+        step *= 2
+    return array
 
 
 def outcomes(num_bits: int) -> np.ndarray:
@@ -33,9 +39,9 @@ def accepted(test: Test, bits: tuple[str, ...]) -> np.ndarray:
     return np.asarray(test.holds([table[:, bits.index(bit)] for bit in test.bits]), bool)
 
 
-def distribution_map(table: np.ndarray, num_in: int, num_out: int) -> np.ndarray:
-    """The matrix on correlators of a map on distributions: H A H⁻¹, shape (2^out, 2^in)."""
-    return hadamard(num_out) @ table @ hadamard(num_in) / 2**num_in
+def distribution_map(table: np.ndarray) -> np.ndarray:
+    """The matrix on correlators of a map on distributions, A of shape (2^out, 2^in): H A H⁻¹."""
+    return walsh(walsh(table, 0), 1).T / table.shape[1]
 
 
 def function_matrix(function: Callable[[np.ndarray], np.ndarray], num_bits: int) -> np.ndarray:
@@ -43,13 +49,12 @@ def function_matrix(function: Callable[[np.ndarray], np.ndarray], num_bits: int)
     table = np.zeros((2, 2**num_bits, 2**num_bits))
     values = np.asarray(function(outcomes(num_bits)), int)
     table[values, np.arange(2**num_bits), np.arange(2**num_bits)] = 1
-    return distribution_map(table.reshape(2 ** (num_bits + 1), 2**num_bits), num_bits, num_bits + 1)
+    return distribution_map(table.reshape(2 ** (num_bits + 1), 2**num_bits))
 
 
 def filter_matrix(accept: np.ndarray) -> np.ndarray:
     """Keep the part of the distribution where `accept` is true: shape (2ᵏ, 2ᵏ)."""
-    num_bits = len(accept).bit_length() - 1
-    return distribution_map(np.diag(accept.astype(float)), num_bits, num_bits)
+    return distribution_map(np.diag(accept.astype(float)))
 
 
 def conditional_matrix(accept: np.ndarray, matrix: Any, otherwise: Any) -> Any:

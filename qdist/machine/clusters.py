@@ -10,6 +10,9 @@ from typing import Any
 from qdist.machine.instructions import Observe, Test
 from qdist.machine.plan import Census, Draw, Load, Merge, Operation, Part, Scale, Transfer, entries
 
+LARGE = 2**12
+"""Entries from which the numbers of an operation count as memory; they are copied once to the run's precision."""
+
 
 class Clusters:
     """Slots with the wires of their vectors, most significant digit first, and the operations written so far.
@@ -38,6 +41,7 @@ class Clusters:
         self._itemsize = itemsize
         self._sizes: dict[int, tuple[int, int]] = {}
         self._held = 0
+        self._numbers = 0
         self._widths: Counter[int] = Counter()
         self._next_slot = 0
 
@@ -79,7 +83,7 @@ class Clusters:
         axes = tuple(inside.index(wires[k]) for k in order)
         self._write(Scale(slot, self.dims_of(inside), axes, spread), slot, entries(self.dims_of(inside)))
 
-    def draw(self, observe: Observe, purpose: int, when: Test | None, otherwise: str | None) -> None:
+    def draw(self, observe: Observe, purpose: int, when: Test | None, otherwise: str | int | None) -> None:
         """Draw an outcome for each shot; what is left of the qubit's digit comes in front."""
         slot = self.slot_of[observe.qubit]
         wires = self.slots[slot]
@@ -138,8 +142,13 @@ class Clusters:
         batch = self._shots if slot in self.batched else 1
         self._resize(slot, entries(dims) * batch, sum(d.bit_length() - 1 for d in dims))
         scratch = batch * 2 * entries_in
-        self.peak_bytes = max(self.peak_bytes, (self._held + scratch) * self._itemsize)
-        self.census.append(Census(self.now, len(self.slots), max(self._widths), self._held * self._itemsize))
+        self._numbers += sum(_large_bytes(array) for array in vars(operation).values())
+        self.peak_bytes = max(self.peak_bytes, (self._held + scratch) * self._itemsize + self._numbers)
+        if not self.slots[slot]:
+            del self.slots[slot]
+            self._resize(slot, 0, -1)
+        largest = max(self._widths, default=0)
+        self.census.append(Census(self.now, len(self.slots), largest, self._held * self._itemsize))
 
     def _resize(self, slot: int, size: int, width: int) -> None:
         old_size, old_width = self._sizes.pop(slot, (0, -1))
@@ -150,6 +159,11 @@ class Clusters:
         if width >= 0:
             self._sizes[slot] = (size, width)
             self._widths[width] += 1
+
+
+def _large_bytes(array: Any) -> int:
+    """Bytes that an operation keeps for its numbers: one matrix a shot, factors of many digits."""
+    return 2 * int(array.nbytes) if hasattr(array, "nbytes") and array.size > LARGE else 0
 
 
 def _permute_columns(matrix: Any, dims: tuple[int, ...], order: list[int]) -> Any:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from qdist.errors import QdistError
+
 
 @dataclass(frozen=True)
 class Test:
@@ -24,6 +26,18 @@ class Test:
     bits: tuple[str, ...]
     values: frozenset[int] | None = None
     parity: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.bits:
+            raise QdistError("A test must ask for at least one bit, but asks for none.")
+        if self.parity not in (None, 0, 1):
+            raise QdistError(f"`parity` must be 0 or 1, but is {self.parity}.")
+        for value in self.values or ():
+            if not 0 <= value < 2 ** len(self.bits):
+                raise QdistError(
+                    f"A value must be from 0 to {2 ** len(self.bits) - 1} to be asked of {len(self.bits)} bits, but is "
+                    f"{value}."
+                )
 
     def holds(self, outcomes: list[Any]) -> Any:
         """The answer for known outcomes: ints, or integer arrays of one length (one entry per shot)."""

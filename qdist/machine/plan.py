@@ -57,7 +57,7 @@ class Draw:
     """Draw the outcome of an observation for each shot, project, and keep what is left of the digit in front.
 
     `outcomes` are matrices (rows, 4). With `when`, shots where the test fails are left alone and their bit is a copy
-    of `otherwise` (a drawn bit, or `None` for 0).
+    of `otherwise` (a drawn bit, or a constant; `None` is 0).
     """
 
     slot: int
@@ -68,7 +68,7 @@ class Draw:
     bit: str
     purpose: int
     when: Test | None = None
-    otherwise: str | None = None
+    otherwise: str | int | None = None
 
 
 @dataclass(frozen=True)

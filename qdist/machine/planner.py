@@ -99,6 +99,7 @@ class _Planner:
                 self._observe(instruction)
             case Parity(bit=bit, of=of):
                 self._parity(bit, of)
+                self._postselect(bit)
             case Project(test=test, label=label):
                 self._project(test, label)
             case Remove(qubit=qubit):
@@ -106,6 +107,17 @@ class _Planner:
             case Look():
                 self._look(instruction)
         self._drop_finished(_qubits_read(instruction))
+
+    def _postselect(self, bit: str) -> None:
+        """Keep the wanted value of a bit that was computed, or measured under a condition."""
+        if bit not in self.postselect:
+            return
+        value, label = self.postselect[bit], f"{bit} = {self.postselect[bit]}"
+        if bit in self.blocks:
+            self._filter((bit,), (), np.array([[0.5, 0.5 - value]]), label, is_herald=False)
+            self.constants[bit] = value
+        elif self.constants.get(bit) != value:
+            raise QdistError(f"Bit '{bit}' must be able to be {value} to be postselected, but is {1 - value} always.")
 
     def _act(self, act: Act) -> None:
         if act.when is None:
@@ -190,6 +202,7 @@ class _Planner:
         left = (qubit,) if observe.keeps_qubit else ()
         if observe.when is not None:
             self._observe_if(observe)
+            self._postselect(bit)
         elif bit in self.postselect:
             value = self.postselect[bit]
             chances = observe.confusion[value]
@@ -214,14 +227,10 @@ class _Planner:
         if test is True:
             self._observe(Observe(observe.qubit, observe.bit, observe.outcomes, observe.confusion))
             return
-        if observe.bit in self.postselect:
-            raise QdistError(f"A conditional measurement cannot be postselected, but bit '{observe.bit}' is.")
-        if self.shots is not None:
-            if test is False:
-                test = Test(observe.when.bits, frozenset())
-            self._draw(observe, test, observe.otherwise)
-            return
         old = observe.otherwise
+        if self.shots is not None and isinstance(test, Test):
+            self._draw(observe, test, self.constants.get(old, old) if old else None)
+            return
         if test is False:
             if old is None or old in self.constants:
                 self.constants[observe.bit] = self.constants.get(old, 0) if old else 0
@@ -279,7 +288,7 @@ class _Planner:
         slot = self.blocks.now(inputs, outputs, matrix)
         self.operations.append(Keep(label, is_herald, slot))
 
-    def _draw(self, observe: Observe, when: Test | None, otherwise: str | None) -> None:
+    def _draw(self, observe: Observe, when: Test | None, otherwise: str | int | None) -> None:
         self.blocks.flush([observe.qubit])
         self.clusters.draw(observe, 2 * self.now, when, otherwise)
         self.drawn.add(observe.bit)

@@ -197,6 +197,9 @@ class _Writer:
         else:
             bit = f"unread {self._dropped}"
             self._dropped += 1
+        node = self._nodes[qubit]
+        if when is not None and node not in self.known_at.get(bit, {node}):
+            self.steps.append(Send((bit,), min(self.known_at[bit]), node))
         self.steps.append(Measure(qubit, bit, keep=True, readout=readout, when=when))
         self.known_at[bit] = {self._nodes[qubit]}
         self._pass_time("measure", instruction.qubits, (qubit,))

@@ -1,5 +1,6 @@
 """A program on a network becomes instructions: devices add noise, clocks add waiting, messages add delays."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -52,7 +53,7 @@ from qdist.network.program import (
     Twirl,
     Wait,
 )
-from qdist.network.timing import Clock, DrawnClock, ExactClock, Moment, RandomOrderError
+from qdist.network.timing import Clock, DrawnClock, ExactClock, Moment, check_before
 from qdist.network.waiting import Race
 from qdist.physics import channels, pauli
 from qdist.physics.channels import Channel
@@ -68,13 +69,15 @@ class Lowered:
 
     Attributes:
         instructions: In an order that respects cause and effect.
-        bits: The wire that holds each bit of `Program.bits` at the end; `None` for a bit that was never written.
+        bits: The wire that holds each bit of `Program.bits` at the end.
+        wires: The wire that holds each bit that was ever written, at the end.
         ledger: Pairs and classical bits.
         groups: The groups of qubits that every `Look` reads, in this order.
     """
 
     instructions: tuple[Instruction, ...]
     bits: Mapping[str, str]
+    wires: Mapping[str, str]
     ledger: Ledger
     groups: tuple[tuple[str, ...], ...]
 
@@ -84,6 +87,7 @@ def lower(
     network: Network,
     *,
     groups: tuple[tuple[str, ...], ...] = (),
+    postselected: frozenset[str] = frozenset(),
     draws: Draws | None = None,
 ) -> Lowered:
     """Translate a checked program.
@@ -96,12 +100,13 @@ def lower(
         program: A program that `check_program` accepts.
         network: Where it runs.
         groups: The groups of qubits to be read at every `Record` step.
+        postselected: Bits of which one outcome is kept; records before and after them keep their order.
         draws: Random numbers of attempts for a batch of shots; without it, random waiting is averaged exactly.
 
     Raises:
         RandomOrderError: Exact averages were asked for where the program needs drawn times.
     """
-    order = list(range(len(program.steps))) if draws is not None else races_last(program, network, groups)
+    order = list(range(len(program.steps))) if draws is not None else races_last(program, network, groups, postselected)
     lowering = _Lowering(program, network, groups, draws, order)
     heralds = list(accumulate((isinstance(step, Herald) for step in program.steps), initial=0))
     for position, number in enumerate(order):
@@ -114,7 +119,7 @@ def lower(
             error.args = (f"Step {number} ({type(step).__name__.lower()}): {error}",)
             raise
     wires = {bit: lowering.wires[bit] for bit in program.bits}
-    return Lowered(tuple(lowering.out), wires, lowering.ledger, groups)
+    return Lowered(tuple(lowering.out), wires, lowering.wires, lowering.ledger, groups)
 
 
 @dataclass
@@ -246,10 +251,8 @@ class _Lowering:
         start = self._start(step.qubits, step.when)
         self._touch(step.qubits, start)
         if isinstance(step.operation, Channel):
-            _check_size(step.operation, step.qubits)
             self._channel(step.operation, step.qubits, when)
             return
-        _check_size(step.operation, step.qubits)
         device = self._device(step.qubits[0])
         for part, places in device_gates(step.operation, device):
             qubits = tuple(step.qubits[i] for i in places)
@@ -298,7 +301,10 @@ class _Lowering:
         start = self._start((step.qubit,), step.when)
         self._touch((step.qubit,), start)
         if step.when is not None:
-            self._channel(channels.reset(), (step.qubit,), self._wired(step.when))
+            when, error = self._wired(step.when), self._device(step.qubit).preparation_error
+            self._channel(channels.reset(), (step.qubit,), when)
+            if is_jax(error) or error:
+                self._channel(channels.bit_flip(error), (step.qubit,), when)
             self._occupy((step.qubit,), start, self._device(step.qubit).preparation_duration)
             return
         self.ledger.discard(step.qubit)
@@ -331,13 +337,14 @@ class _Lowering:
 
     def _record(self, label: str) -> None:
         groups = tuple(group if self.live.issuperset(group) else () for group in self.groups)
-        qubits = tuple(dict.fromkeys(q for group in groups for q in group)) or tuple(sorted(self.live))
+        qubits = tuple(dict.fromkeys(q for group in groups for q in group))
         moment = self.clock.latest([self._ready(q) for q in qubits]) if qubits else self.clock.zero()
+        time = self.clock.mean(moment) if qubits else math.nan
         relaxations = tuple(
             tuple(relaxation(self._device(q), self.clock.elapsed(self.ready[q], moment)) for q in group)
             for group in groups
         )
-        self.out.append(Look(label, groups, relaxations, self.clock.mean(moment)))
+        self.out.append(Look(label, groups, relaxations, time))
 
     # -- pairs
 
@@ -386,9 +393,7 @@ class _Lowering:
         race = Race(tuple(clock.elapsed(zero, s) for s in starts), durations, probabilities)
         bystanders = self._bystanders({q for pair in step.pairs for q in pair}, race_frame)
         for qubit in bystanders:
-            ready = self.ready[qubit].offset
-            if namespace(ready, race.earliest) is np and ready > race.earliest:
-                raise RandomOrderError()
+            check_before(self.ready[qubit].offset, race)
         self._relax_jointly(step.pairs, bystanders, race)
         end = clock.after_race(race_frame, race)
         for qubit in [q for pair in step.pairs for q in pair] + bystanders:
@@ -450,11 +455,3 @@ class _Lowering:
             index = (index[:, None] * 3 + classes[None, :]).reshape(-1)
         equilibria = xp.stack([xp.asarray(1 - 2 * self._device(q).excited_population, float) for q, _ in owners])
         self.out.append(JointRelax(tuple(q for q, _ in owners), equilibria, expectation[index]))
-
-
-def _check_size(operation: Gate | Channel, qubits: tuple[str, ...]) -> None:
-    if operation.num_qubits != len(qubits):
-        raise QdistError(
-            f"'{operation.name}' must be given {operation.num_qubits} qubits, but got {len(qubits)}: "
-            f"{', '.join(qubits)}."
-        )

@@ -25,13 +25,21 @@ def dependencies(step: Step, network: Network, groups: tuple[tuple[str, ...], ..
     return set(), writes
 
 
-def races_last(program: Program, network: Network, groups: tuple[tuple[str, ...], ...]) -> list[int]:
+def races_last(
+    program: Program,
+    network: Network,
+    groups: tuple[tuple[str, ...], ...],
+    postselected: frozenset[str] = frozenset(),
+) -> list[int]:
     """Step numbers in an equivalent order: a race of links begins only when nothing else can be done.
 
     Steps that touch nothing in common commute, so a step that does not depend on a race happens before it in this
     order, as it does in time. What is still waiting when a race begins then really waits for it.
     """
     keys = [set.union(*dependencies(step, network, groups)) for step in program.steps]
+    for names in keys:
+        if names & postselected:
+            names.add(BRANCHES)
     later: list[list[int]] = [[] for _ in keys]
     missing = [0] * len(keys)
     last: dict[str, int] = {}

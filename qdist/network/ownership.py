@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from qdist.errors import QdistError, did_you_mean
-from qdist.network.graph import Network
+from qdist.network.graph import QUBIT_NAME, Network
 from qdist.network.program import (
     Apply,
     Combine,
@@ -62,6 +62,8 @@ def _check_step(books: _Books, step: Step, number: int) -> None:
         raise QdistError(f"A qubit cannot be copied: '{twice}' is given twice. Name different qubits.")
     for qubit in qubits:
         books.network.node_of(qubit)
+    if isinstance(step, Measure | Lose | Combine):
+        _check_bit_name(step.flag if isinstance(step, Lose) else step.bit)
     match step:
         case Prepare():
             _make(books, qubits)
@@ -130,6 +132,13 @@ def _act(books: _Books, step: Step, qubits: tuple[str, ...], number: int) -> Non
             books.known_at[flag] = set(nodes)
         case Discard(qubit=qubit):
             books.fate[qubit] = f"was discarded in step {number}"
+
+
+def _check_bit_name(bit: str) -> None:
+    if not bit or "#" in bit or bit.startswith("?") or QUBIT_NAME.fullmatch(bit):
+        raise QdistError(
+            f"A bit name must not be a qubit's name, begin with '?' or contain '#', but is '{bit}'. Choose another."
+        )
 
 
 def _alive(books: _Books, qubit: str) -> None:

@@ -24,6 +24,13 @@ class Prepare:
     qubits: tuple[str, ...]
     state: State | None = None
 
+    def __post_init__(self) -> None:
+        if self.state is not None and self.state.num_qubits != len(self.qubits):
+            raise QdistError(
+                f"`state` must be of {len(self.qubits)} qubits ({', '.join(self.qubits)}), but has "
+                f"{self.state.num_qubits}."
+            )
+
     def vector(self) -> State:
         return self.state if self.state is not None else basis_state("0" * len(self.qubits))
 
@@ -38,6 +45,15 @@ class Apply:
     operation: Gate | Channel
     qubits: tuple[str, ...]
     when: Test | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.operation, Gate | Channel):
+            raise QdistError(f"`operation` must be a Gate or a Channel, but is {self.operation!r}. Use `gate(name)`.")
+        if self.operation.num_qubits != len(self.qubits):
+            raise QdistError(
+                f"'{self.operation.name}' must be given {self.operation.num_qubits} qubits, but got "
+                f"{len(self.qubits)}: {', '.join(self.qubits)}."
+            )
 
 
 @dataclass(frozen=True)
@@ -122,6 +138,10 @@ class Generate:
     pairs: tuple[tuple[str, str], ...]
     after: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not self.pairs:
+            raise QdistError("`pairs` must hold at least one pair of qubits, but is empty.")
+
 
 @dataclass(frozen=True)
 class Twirl:
@@ -142,6 +162,10 @@ class Send:
     bits: tuple[str, ...]
     source: str
     destination: str
+
+    def __post_init__(self) -> None:
+        if not self.bits:
+            raise QdistError("`bits` must hold at least one bit to send, but is empty.")
 
 
 @dataclass(frozen=True)

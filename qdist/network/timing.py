@@ -21,6 +21,16 @@ class RandomOrderError(QdistError):
         )
 
 
+class TracedOrderError(QdistError):
+    """Which of two events comes first hangs on a value that JAX traces."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The order of an event and the end of a random wait must be known, but it depends on a duration that JAX "
+            "traces. Give that duration as a number."
+        )
+
+
 class Clock(Protocol):
     """How moments are written and compared: one implementation with exact averages, one with drawn times."""
 
@@ -84,7 +94,13 @@ class ExactClock:
         while frame is not None and frame is not old.frame:
             lead = lead + frame.earliest
             frame = frame.parent
-        if frame is None or (namespace(lead, old.offset) is np and old.offset > lead * (1 + 1e-12)):
+        if frame is None:
+            raise RandomOrderError()
+        if namespace(lead, old.offset) is not np:
+            if namespace(old.offset) is np and old.offset == 0:
+                return new
+            raise TracedOrderError()
+        if old.offset > lead * (1 + 1e-12):
             raise RandomOrderError()
         return new
 
@@ -132,3 +148,18 @@ class DrawnClock:
 
     def mean(self, moment: Any) -> Any:
         return moment
+
+
+def check_before(ready: Any, race: Race) -> None:
+    """Raise unless a qubit that is ready at this offset surely waits for the end of a race in the same frame.
+
+    Raises:
+        RandomOrderError: It may be ready later than the race is over.
+        TracedOrderError: A traced value decides.
+    """
+    if namespace(ready, race.start) is np and ready <= race.start:
+        return
+    if namespace(ready, race.earliest) is not np:
+        raise TracedOrderError()
+    if ready > race.earliest:
+        raise RandomOrderError()

@@ -99,7 +99,7 @@ class Ensemble:
         accepted = counted if reading.accepted is None else counted & reading.accepted
         pairs = [None if v is None else _sum_groups(np.asarray(v, float), groups, accepted) for v in reading.vectors]
         time = np.asarray(reading.time, float)[..., None]
-        return Record(reading.label, _sum_groups(time, groups, accepted), pairs)
+        return Record(reading.label, _sum_groups(time, groups, counted), pairs)
 
     def _outcomes(self, plan: Plan, evolution: Evolution, draws: Draws | None, accepted: np.ndarray) -> None:
         if draws is None:
@@ -119,9 +119,8 @@ class Ensemble:
             weights = [float(w) for w in np.cumprod([1.0, *factors])]
         else:
             weights = [float(valid)]
-            weights += [
-                float(np.sum(b.accepted[:valid])) if b.accepted is not None else weights[-1] for b in evolution.kept
-            ]
+            for branch in evolution.kept:
+                weights.append(weights[-1] if branch.accepted is None else float(np.sum(branch.accepted[:valid])))
         self.kept = labels
         total = [0.0] * len(weights) if not self.kept_weight else [self.started, *self.kept_weight]
         sums = [a + b for a, b in zip(total, weights, strict=True)]

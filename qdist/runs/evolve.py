@@ -134,7 +134,7 @@ class _Run:
         matrices = np.stack(draw.outcomes)[outcome] / np.where(chosen > 0, chosen, 1.0)[:, :, None]
         if draw.when is not None:
             flags = self._holds(draw.when)
-            old = self.state.drawn[draw.otherwise] if draw.otherwise else 0
+            old = self.state.drawn[draw.otherwise] if isinstance(draw.otherwise, str) else draw.otherwise or 0
             read = np.where(flags, read, old)
             matrices = np.where(flags[:, None, None], matrices, np.eye(4))
         self.state.drawn[draw.bit] = read

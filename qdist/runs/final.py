@@ -46,6 +46,8 @@ class FinalStates:
         The cost is a slice of each cluster; a cluster is never multiplied out for qubits that are not asked for.
         """
         known = [wire for part in self.parts for wire in part.wires]
+        if isinstance(qubits, str) or not qubits or len(set(qubits)) != len(qubits):
+            raise QdistError(f"`qubits` must be a list of different qubits, but is {qubits!r}.")
         for qubit in qubits:
             if qubit not in known:
                 raise QdistError(f"'{qubit}' must be alive at the end, but is not.{did_you_mean(qubit, known)}")

@@ -86,13 +86,14 @@ class Job:
             value = getattr(self, name)
             if value not in known:
                 raise QdistError(f"`{name}` must be one of {', '.join(known)}, but is '{value}'.")
-        if self.shots < 1:
-            raise QdistError(f"`shots` must be at least 1, but is {self.shots}.")
-        if not 0 <= self.seed < 2**63:
+        if not isinstance(self.shots, int) or self.shots < 1:
+            raise QdistError(f"`shots` must be an integer of at least 1, but is {self.shots!r}.")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
             raise QdistError(f"`seed` must be an integer from 0 to 2⁶³−1, but is {self.seed}.")
         _check_postselection(self)
         _check_metrics(self.record.metrics)
         check_program(self.program, self.network)
+        _check_qubits(self)
         _check_pairs(self)
         _check_correlators(self)
 
@@ -123,7 +124,17 @@ def _bits_written(step: Any) -> tuple[str, ...]:
     return tuple(getattr(step, name) for name in ("bit", "flag") if hasattr(step, name))
 
 
+def _check_qubits(job: Job) -> None:
+    qubits = job.program.qubits
+    for qubit in qubits:
+        job.network.node_of(qubit)
+    if len(set(qubits)) != len(qubits):
+        raise QdistError(f"`qubits` of a program must be given once each, but are {', '.join(qubits)}.")
+
+
 def _check_metrics(names: tuple[str, ...]) -> None:
+    if isinstance(names, str):
+        raise QdistError(f"`metrics` must be a list of names, but is '{names}'.")
     for name in names:
         if name not in METRICS:
             raise QdistError(f"`metrics` must name known metrics, but '{name}' is none.{did_you_mean(name, METRICS)}")
@@ -131,8 +142,8 @@ def _check_metrics(names: tuple[str, ...]) -> None:
 
 def _check_pairs(job: Job) -> None:
     for pair in job.pairs:
-        if len(pair) != 2 or pair[0] == pair[1]:
-            raise QdistError(f"`pairs` must be pairs of two different qubits, but got {list(pair)}.")
+        if isinstance(pair, str) or len(pair) != 2 or pair[0] == pair[1]:
+            raise QdistError(f"`pairs` must be pairs of two different qubits, but got {pair!r}.")
         for qubit in pair:
             job.network.node_of(qubit)
 
@@ -168,15 +179,17 @@ def prepare(job: Job, *, keep_state: bool = True) -> Prepared:
         keep_state: Whether the final states are wanted; otherwise qubits are dropped as soon as nothing needs them.
     """
     if job.mode != "sampled":
-        lowered = lower(job.program, job.network, groups=job.pairs)
+        kept = frozenset(job.postselect)
+        lowered = lower(job.program, job.network, groups=job.pairs, postselected=kept)
         return Prepared(job, lowered, _plan(job, lowered, None, keep_state), None, keep_state)
-    batch = min(MAX_BATCH, -(-job.shots // 4) * 4)
-    while True:
-        lowered = lower(job.program, job.network, groups=job.pairs, draws=Draws(job.seed, 0, batch))
-        plan = _plan(job, lowered, batch, keep_state)
-        if plan.peak_bytes <= BATCH_BYTES or batch <= 4:
-            return Prepared(job, lowered, plan, batch, keep_state)
-        batch = max(4, batch // 8 * 4)
+    few = _prepare_shots(job, 4, keep_state)
+    fitting = BATCH_BYTES // max(1, few.plan.peak_bytes // 4) // 4 * 4
+    return _prepare_shots(job, max(4, min(MAX_BATCH, -(-job.shots // 4) * 4, fitting)), keep_state)
+
+
+def _prepare_shots(job: Job, batch: int, keep_state: bool) -> Prepared:
+    lowered = lower(job.program, job.network, groups=job.pairs, draws=Draws(job.seed, 0, batch))
+    return Prepared(job, lowered, _plan(job, lowered, batch, keep_state), batch, keep_state)
 
 
 def _plan(job: Job, lowered: Lowered, shots: int | None, keep_state: bool) -> Plan:
@@ -190,7 +203,7 @@ def _plan(job: Job, lowered: Lowered, shots: int | None, keep_state: bool) -> Pl
         lowered.instructions,
         outputs=outputs if job.record.probabilities else {},
         keep=keep,
-        postselect=job.postselect,
+        postselect={lowered.wires[bit]: value for bit, value in job.postselect.items()},
         shots=shots,
         itemsize=np.dtype(job.precision).itemsize,
     )
@@ -254,6 +267,12 @@ def _check_results(prepared: Prepared) -> None:
             'Set `probabilities = false` and ask for correlators, or use mode = "sampled".'
         )
     alive = {wire for part in prepared.plan.final for wire in part.wires}
+    for name, place in prepared.plan.bits.items():
+        if place.wire is not None and place.wire not in alive:
+            raise QdistError(
+                f"A distribution must be of qubits that are alive at the end, but '{name}' is not. "
+                "Name the program's `bits`, or set `probabilities = false`."
+            )
     for string in job.record.correlators:
         for qubit, letter in zip(job.program.qubits, string, strict=True):
             if letter != "I" and qubit not in alive:

@@ -27,6 +27,11 @@ MAX_CENSUS = 2000
 def build_result(prepared: "Prepared", ensemble: Ensemble, wall_seconds: float) -> Result:
     """Everything that a run leaves behind."""
     job = prepared.job
+    if ensemble.success == 0:
+        raise QdistError(
+            f"At least one shot must pass all heralds, but none of {job.shots} did. "
+            'Raise `shots`, or use mode = "exact".'
+        )
     account = ensemble.account()
     data: Arrays = {}
     data |= _outcome_arrays(prepared, ensemble)
@@ -70,11 +75,6 @@ def _outcome_arrays(prepared: "Prepared", ensemble: Ensemble) -> Arrays:
     outcomes = sorted(ensemble.counts)
     counts = np.array([ensemble.counts[outcome] for outcome in outcomes], np.int64)
     total = counts.sum()
-    if total == 0:
-        raise QdistError(
-            f"At least one shot must pass all heralds, but none of {prepared.job.shots} did. "
-            'Raise `shots`, or use mode = "exact".'
-        )
     p = counts / total
     return {
         "results/outcome": np.array(outcomes),
@@ -109,11 +109,13 @@ def _herald_arrays(ensemble: Ensemble) -> Arrays:
 
 def _distinct(labels: list[str]) -> list[str]:
     """The labels, with a number behind those that are used again."""
-    seen: dict[str, int] = {}
-    names = []
+    names: list[str] = []
     for label in labels:
-        seen[label] = seen.get(label, 0) + 1
-        names.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
+        name, number = label, 1
+        while name in names:
+            number += 1
+            name = f"{label} ({number})"
+        names.append(name)
     return names
 
 

@@ -138,7 +138,13 @@ _RESULTS = {
 
 _SERIES = {
     "metrics/step": Variable(("step",), "int", "1", "step", "Index in the program of the recorded step."),
-    "metrics/time": Variable(("step",), "float", "s", "time", "Simulated time of the record, averaged over branches."),
+    "metrics/time": Variable(
+        ("step",),
+        "float",
+        "s",
+        "time",
+        "Simulated time of the record, averaged over all histories, whether their heralds succeed or not.",
+    ),
     "metrics/label": Variable(("step",), "text", "", "label", "What the program calls this record."),
     "metrics/pair": Variable(
         ("pair",), "text", "", "pair", "The qubits or nodes that are compared, joined by hyphens: alice/0-bob/0."

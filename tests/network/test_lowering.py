@@ -132,24 +132,6 @@ def test_a_wide_gate_that_is_not_in_the_library_needs_an_ideal_device():
         )
 
 
-@pytest.mark.parametrize(
-    ("step", "sentence"),
-    [
-        (apply("cx", "a/0"), "Step 1 (apply): 'cx' must be given 2 qubits, but got 1: a/0."),
-        (apply("h", "a/0", "a/1"), "Step 1 (apply): 'h' must be given 1 qubits, but got 2: a/0, a/1."),
-        (
-            Apply(amplitude_damping(0.1), ("a/0", "a/1")),
-            "Step 1 (apply): 'amplitude_damping' must be given 1 qubits, but got 2: a/0, a/1.",
-        ),
-    ],
-)
-def test_an_operation_must_be_given_as_many_qubits_as_it_has(step, sentence):
-    with pytest.raises(QdistError) as error:
-        simulate([Prepare(("a/0", "a/1")), step], node(2, DEVICE))
-
-    assert str(error.value) == sentence
-
-
 READOUTS = [
     # device p01, p10, override, prepared in |1⟩, chance to read 1
     (0.1, 0.3, None, False, 0.1),

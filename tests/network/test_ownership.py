@@ -25,7 +25,8 @@ from qdist.network.program import (
     parity_is,
 )
 from qdist.network.protocols import remote_gate, teleport
-from qdist.physics.channels import dephasing
+from qdist.physics.channels import amplitude_damping, depolarizing
+from qdist.physics.states import bell
 from qdist.runs.job import Job
 
 NETWORK = chain(3, qubits=3)
@@ -89,7 +90,7 @@ REFUSED = {
         "Use a remote gate or teleport one of them.",
     ),
     "a channel between nodes": (
-        (*READY, Apply(dephasing(0.1), ("n0/0", "n1/0"))),
+        (*READY, Apply(depolarizing(0.1, num_qubits=2), ("n0/0", "n1/0"))),
         "Step 2 (apply): A node acts only on its own qubits, but n0/0, n1/0 are at n0 and n1. "
         "Use a remote gate or teleport one of them.",
     ),
@@ -162,6 +163,11 @@ REFUSED = {
     "an unknown bit in a herald": (
         (*READY, Herald(bit_is("m"))),
         "Step 2 (herald): Bit 'm' must be measured before it is used, but is not.",
+    ),
+    "a bit with the name of a qubit": (
+        (*READY, Measure("n0/0", "n0/0")),
+        "Step 2 (measure): A bit name must not be a qubit's name, begin with '?' or contain '#', but is 'n0/0'. "
+        "Choose another.",
     ),
     "a live qubit prepared again": (
         (*READY, Prepare(("n0/0",))),
@@ -236,6 +242,19 @@ REFUSED_STEPS = [
     ),
     (lambda: Lose("n0/0", "flag", 1.5), "`probability` must be a probability in [0, 1], but is 1.5."),
     (lambda: Wait(("n0/0",), -1.0), "`duration` must be at least 0 seconds, but is -1.0."),
+    (lambda: Generate(()), "`pairs` must hold at least one pair of qubits, but is empty."),
+    (lambda: Send((), "n0", "n1"), "`bits` must hold at least one bit to send, but is empty."),
+    (lambda: Prepare(("n0/0",), bell()), "`state` must be of 1 qubits (n0/0), but has 2."),
+    (lambda: apply("cx", "n0/0"), "'cx' must be given 2 qubits, but got 1: n0/0."),
+    (lambda: apply("h", "n0/0", "n0/1"), "'h' must be given 1 qubits, but got 2: n0/0, n0/1."),
+    (
+        lambda: Apply(amplitude_damping(0.1), ("n0/0", "n0/1")),
+        "'amplitude_damping' must be given 1 qubits, but got 2: n0/0, n0/1.",
+    ),
+    (
+        lambda: Apply("h", ("n0/0",)),
+        "`operation` must be a Gate or a Channel, but is 'h'. Use `gate(name)`.",
+    ),
     (
         lambda: remote_gate("x", "n0/0", "n1/0", ("n0/1", "n1/1")),
         "A remote gate must be on two qubits, but 'x' is on 1.",
