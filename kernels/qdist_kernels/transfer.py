@@ -146,9 +146,15 @@ def outer(first: Any, second: Any) -> Any:
 
 
 def settle(vector: Any) -> Any:
-    """A small concrete device array comes back to the host, where the next operations on it are cheaper."""
-    if not is_jax(vector) or vector.size > HOST_ENTRIES:
+    """The end of an operation on a concrete vector: a small one comes back to the host, a large one is waited for.
+
+    On the host the next operations on a small vector are cheaper. Without waiting, the outputs of many operations
+    that have not begun would be allocated at the same time.
+    """
+    if not is_jax(vector):
         return vector
     import jax
 
-    return vector if isinstance(vector, jax.core.Tracer) else np.asarray(vector)
+    if isinstance(vector, jax.core.Tracer):
+        return vector
+    return np.asarray(vector) if vector.size <= HOST_ENTRIES else vector.block_until_ready()

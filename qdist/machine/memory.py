@@ -58,7 +58,7 @@ def check_memory(plan: Plan) -> None:
         return
     width = plan.largest / 2
     cut = plan.largest
-    while cut > 0 and 2**cut * plan.itemsize * 3 > available:
+    while cut > 0 and 2**cut * plan.itemsize * 4 > available:
         cut -= 1
     halved = plan.itemsize == 8 and plan.peak_bytes / 2 <= available
     single = ' Half of it is enough with precision = "float32".' if halved else ""

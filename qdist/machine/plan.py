@@ -149,8 +149,8 @@ class Plan:
         final: Where every wire that is alive at the end is: one part per cluster, all its digits.
         bits: Where each output bit is at the end.
         census: The clusters over time, one entry whenever they change.
-        peak_bytes: Upper bound of the bytes held at once: all vectors, and the input, transposed copy and output of
-            the operation under way.
+        peak_bytes: Upper bound of the bytes held at once: all vectors, and the input, copies and output of the
+            operation under way.
         instructions: How many instructions were planned.
         passes: How many operations read a vector: the instructions that are left after fusion.
         shots: Vectors per slot once it was drawn from; 1 in exact mode.

@@ -88,12 +88,12 @@ class _Run:
             case Load(slot=slot, vector=vector):
                 vectors[slot] = self._cast(vector)
             case Merge(slot=slot, other=other):
-                vectors[slot] = outer(vectors[slot], vectors.pop(other))
+                vectors[slot] = settle(outer(vectors[slot], vectors.pop(other)))
             case Transfer(slot=slot, dims=dims, axes=axes):
                 matrix = self._matrix(operation)
                 vectors[slot] = settle(transfer(vectors[slot], matrix, dims=dims, axes=axes))
             case Scale(slot=slot, dims=dims, axes=axes, factors=factors):
-                vectors[slot] = scale(vectors[slot], self._cast(factors), dims=dims, axes=axes)
+                vectors[slot] = settle(scale(vectors[slot], self._cast(factors), dims=dims, axes=axes))
             case Draw():
                 self._draw(operation)
             case Xor(bit=bit, of=of):
