@@ -21,6 +21,7 @@ from qdist.machine.instructions import (
     Remove,
     Test,
 )
+from qdist.network.delays import Delay
 from qdist.network.devices import Device
 from qdist.network.draws import Draws
 from qdist.network.graph import Network
@@ -149,7 +150,7 @@ class _Lowering:
         self.last_record: dict[str, int] = {}
         for position, number in enumerate(self.order):
             last = self.last_record if isinstance(self.program.steps[number], Record) else self.last_step
-            last |= dict.fromkeys(self.ties[number][1], position)
+            last |= dict.fromkeys(set.union(*self.ties[number]), position)
         self._writes: dict[str, int] = {}
         self._devices: dict[str, Device] = {}
 
@@ -247,6 +248,11 @@ class _Lowering:
             self.live.add(qubit)
 
     def _apply(self, step: Apply) -> None:
+        if step.operation.num_qubits != len(step.qubits):
+            raise QdistError(
+                f"'{step.operation.name}' must be given {step.operation.num_qubits} qubits, but got "
+                f"{len(step.qubits)}: {', '.join(step.qubits)}."
+            )
         when = self._wired(step.when) if step.when else None
         start = self._start(step.qubits, step.when)
         self._touch(step.qubits, start)
@@ -402,22 +408,22 @@ class _Lowering:
     def _bystanders(self, racing: set[str], frame: Any) -> list[str]:
         """Live qubits that wait for this race: their next step depends on it, or they are only recorded after it."""
         undecided = {q for q in self.live - racing if self.ready[q].frame is frame}
-        reached = set(racing) | self.ties[self.order[self.position]][1]
+        delay = Delay(self.network, racing | self.ties[self.order[self.position]][1], self.arrival)
         waiting: list[str] = []
         for position in range(self.position + 1, len(self.order)):
             undecided = {q for q in undecided if position <= self._last_touch(q)}
             if not undecided:
                 break
-            number = self.order[position]
-            reads, writes = self.ties[number]
-            depends = not reached.isdisjoint(reads) or not reached.isdisjoint(writes)
-            here = undecided & writes
-            if isinstance(self.program.steps[number], Record):
-                here = {q for q in here if depends and self.last_step.get(q, -1) < position}
-            elif depends:
-                reached |= writes
+            step = self.program.steps[self.order[position]]
+            reads, writes = self.ties[self.order[position]]
+            if isinstance(step, Record):
+                depends = not delay.late.isdisjoint(reads)
+                here = {q for q in undecided & reads if depends and self.last_step.get(q, -1) < position}
+                waiting += sorted(here)
+            else:
+                here = undecided & (writes if delay.follow(step) else writes | reads)
+                waiting += sorted(here & delay.late)
             undecided -= here
-            waiting += sorted(here) if depends else []
         return waiting
 
     def _last_touch(self, qubit: str) -> int:

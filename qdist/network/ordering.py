@@ -1,6 +1,7 @@
 """The order of cause and effect: what each step depends on, and an order in which random waiting comes last."""
 
 import heapq
+from collections import defaultdict
 
 from qdist.network.graph import Network
 from qdist.network.program import Generate, Herald, Program, Record, Step, touched
@@ -9,7 +10,7 @@ BRANCHES = " branches"
 
 
 def dependencies(step: Step, network: Network, groups: tuple[tuple[str, ...], ...]) -> tuple[set[str], set[str]]:
-    """What ties a step to earlier and later ones: the names that it only waits for, and those that it changes.
+    """What ties a step to earlier and later ones: the names that it only looks at, and those that it changes.
 
     Names are qubits, bits, links (which make one pair at a time), and `BRANCHES`: what a record sees depends on the
     heralds before it, though neither takes time.
@@ -19,10 +20,8 @@ def dependencies(step: Step, network: Network, groups: tuple[tuple[str, ...], ..
     if isinstance(step, Generate):
         return set(step.after), writes | {f" {_link(network, pair).name}" for pair in step.pairs}
     if isinstance(step, Record):
-        writes |= {qubit for group in groups for qubit in group}
-    if isinstance(step, Record | Herald):
-        writes.add(BRANCHES)
-    return set(), writes
+        return {qubit for group in groups for qubit in group}, {BRANCHES}
+    return set(), writes | ({BRANCHES} if isinstance(step, Herald) else set())
 
 
 def races_last(
@@ -36,20 +35,23 @@ def races_last(
     Steps that touch nothing in common commute, so a step that does not depend on a race happens before it in this
     order, as it does in time. What is still waiting when a race begins then really waits for it.
     """
-    keys = [set.union(*dependencies(step, network, groups)) for step in program.steps]
-    for names in keys:
-        if names & postselected:
-            names.add(BRANCHES)
-    later: list[list[int]] = [[] for _ in keys]
-    missing = [0] * len(keys)
-    last: dict[str, int] = {}
-    for number, names in enumerate(keys):
-        before = {last[name] for name in names if name in last}
+    later: list[list[int]] = [[] for _ in program.steps]
+    missing = [0] * len(later)
+    writer: dict[str, int] = {}
+    readers: dict[str, list[int]] = defaultdict(list)
+    for number, step in enumerate(program.steps):
+        reads, writes = dependencies(step, network, groups)
+        if not writes.isdisjoint(postselected):
+            writes.add(BRANCHES)
+        before = {writer[name] for name in reads | writes if name in writer}
+        before |= {earlier for name in writes for earlier in readers.pop(name, ())}
         missing[number] = len(before)
         for earlier in before:
             later[earlier].append(number)
-        last |= dict.fromkeys(names, number)
-    ready = [(_is_race(program.steps[n], network), n) for n in range(len(keys)) if missing[n] == 0]
+        writer |= dict.fromkeys(writes, number)
+        for name in reads:
+            readers[name].append(number)
+    ready = [(_is_race(program.steps[n], network), n) for n in range(len(later)) if missing[n] == 0]
     heapq.heapify(ready)
     order = []
     while ready:

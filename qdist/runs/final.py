@@ -19,6 +19,9 @@ from qdist.runs.evolve import Evolution, evolve, reduced, widened
 class FinalStates:
     """Clusters at the end of an exact run: any reduced state can be read off.
 
+    Every qubit is as its own last step left it: waiting after that is not included. A `Record` step brings the qubits
+    that it looks at to one common moment.
+
     Attributes:
         parts: Where each wire is.
         evolution: The vectors.

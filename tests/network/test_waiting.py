@@ -279,6 +279,64 @@ def second_pair(network):
     return Program(steps, pairs=(("n0/2", "n1/1"), ("n0/0", "n1/0")))
 
 
+def bit_of_two(network):
+    """A bit is written by half of a pair, then by a qubit that has nothing to do with it."""
+    steps = (
+        Prepare(("n0/2",)),
+        apply("h", "n0/2"),
+        Prepare(("n1/1",)),
+        Generate((("n0/0", "n1/0"),)),
+        Measure("n0/0", "m"),
+        Measure("n0/2", "m", basis="X"),
+        Record("end"),
+    )
+    return Program(steps, bits=("m",), pairs=(("n1/0", "n1/1"),))
+
+
+def mixed_message(network):
+    """A bit that was known early goes into one message with a late one; a qubit at home uses it early."""
+    steps = (
+        Prepare(("n0/1", "n0/2")),
+        Prepare(("n1/1",)),
+        apply("h", "n0/1"),
+        apply("h", "n0/2"),
+        Measure("n0/1", "early"),
+        Generate((("n0/0", "n1/0"),)),
+        Measure("n0/0", "late"),
+        Send(("early", "late"), "n0", "n1"),
+        apply("x", "n0/2", when=bit_is("early")),
+        Measure("n0/2", "result", basis="X"),
+        Record("end"),
+    )
+    return Program(steps, bits=("result",), pairs=(("n1/0", "n1/1"),))
+
+
+def half_heralded(network):
+    """A herald holds back two qubits, of which only one waits for a pair."""
+    steps = (
+        Prepare(("n0/1", "n0/2")),
+        apply("h", "n0/1"),
+        Measure("n0/2", "flag", basis="X"),
+        Generate((("n0/0", "n1/0"),)),
+        Herald(bit_is("flag", 0), qubits=("n0/0", "n0/1")),
+        Measure("n0/1", "result", basis="X"),
+        Record("end"),
+    )
+    return Program(steps, bits=("result",), pairs=(("n0/0", "n1/0"),))
+
+
+def record_beside(network):
+    """A record of what waits for nothing more, written after a pair that starts when it is over."""
+    steps = (
+        Generate((("n0/2", "n1/0"), ("n1/1", "n2/0"))),
+        Generate((("n1/2", "n2/2"),), after=("n0/2",)),
+        Record("first"),
+        apply("cx", "n1/0", "n1/2"),
+        Record("second"),
+    )
+    return Program(steps, pairs=(("n0/2", "n1/0"), ("n1/0", "n1/1")))
+
+
 def bystanders(network):
     """A local pair waits, half of it is used with a later pair, and a third qubit has its own past."""
     steps = (
@@ -326,6 +384,10 @@ RUNS = {
     ),
     "busy link": (mixed(chain(3, qubits=3)), busy_link),
     "second pair of a link": (mixed(chain(2, qubits=3)), second_pair),
+    "a bit written twice": (equal(chain(2, qubits=3)), bit_of_two),
+    "a message of early and late bits": (mixed(chain(2, qubits=3)), mixed_message),
+    "a herald of early and late qubits": (mixed(chain(2, qubits=3)), half_heralded),
+    "a record beside a race": (mixed(chain(3, qubits=3)), record_beside),
     "bystanders": (mixed(chain(2, qubits=3)), bystanders),
 }
 
@@ -342,6 +404,11 @@ def test_exact_averages_are_the_means_of_sampled_shots(name):
     difference = np.abs(exact["metrics/fidelity"] - sampled["metrics/fidelity"])
     assert np.array_equal(np.isnan(exact["metrics/fidelity"]), np.isnan(sampled["metrics/fidelity"]))
     assert np.nanmax(difference - 5 * sampled["metrics/fidelity_stderr"]) < 1e-9
+    if program.bits:
+        found = [sampled.probability(outcome) for outcome in exact["results/outcome"]]
+        chance = exact["results/probabilities"]
+        spread = np.sqrt(chance * (1 - chance) / (shots * exact["results/success_probability"]))
+        assert np.all(np.abs(chance - found) <= 5 * spread + 1e-9)
     assert np.nanmax(np.abs(exact["metrics/correlations"] - sampled["metrics/correlations"])) < 5 / math.sqrt(shots)
     assert np.allclose(exact["metrics/time"], sampled["metrics/time"], rtol=0.1)
     p = exact["results/success_probability"]
@@ -421,6 +488,10 @@ UNORDERED = {
             apply("z", "n1/1", when=bit_is("z")),
         ),
         (),
+    ),
+    "a record of a qubit that starts one pair and did not wait for another": (
+        (Prepare(("n1/2",)), *ALONE[:1], Generate((("n1/1", "n2/0"),), after=("n1/2",)), Record("both")),
+        (("n0/0", "n1/2"),),
     ),
     "a gate before a pair that is written after its record": (
         (
