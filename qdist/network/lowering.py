@@ -442,7 +442,7 @@ class _Lowering:
                 'Generate the pairs one after the other, or use mode = "sampled".'
             )
         rates = [digit_rates(self._device(q)) for q, _ in owners]
-        choices = np.indices((3,) * len(owners)).reshape(len(owners), -1)
+        choices = np.indices((3,) * len(owners), dtype=np.int32).reshape(len(owners), -1)
         offsets = [self.ready[q].offset - race.start for q in bystanders]
         xp = namespace(*(rate for three in rates for rate in three), *race.durations, *race.probabilities, *offsets)
         held = [xp.zeros(choices.shape[1]) for _ in pairs]
@@ -455,8 +455,8 @@ class _Lowering:
                 common = common + rate
                 correction = correction + rate * (self.ready[qubit].offset - race.start)
         expectation = race.average(xp.stack(held, axis=1), common) * xp.exp(correction)
-        classes = np.array([0, 1, 2, 2])
-        index = np.zeros(1, int)
+        classes = np.array([0, 1, 2, 2], np.int32)
+        index = np.zeros(1, np.int32)
         for _ in owners:
             index = (index[:, None] * 3 + classes[None, :]).reshape(-1)
         equilibria = xp.stack([xp.asarray(1 - 2 * self._device(q).excited_population, float) for q, _ in owners])

@@ -61,6 +61,7 @@ def public_order(array: Any, num_qubits: int) -> Any:
 
 
 def _reordered(array: Any, positions: np.ndarray) -> Any:
+    positions = positions.astype(np.int32)  # of one type, whether JAX computes in 64 bits or not
     for axis in range(array.ndim):
         if array.shape[axis] == len(positions):
             array = namespace(array).take(array, positions, axis=axis)
