@@ -25,7 +25,7 @@ def test_generated_parts_are_up_to_date(marker):
     found = re.search(rf"<!-- {marker} -->\n(.*?)<!-- end -->", README, re.DOTALL)
 
     assert found, f"README.md must have a part between <!-- {marker} --> and <!-- end -->"
-    assert found[1] == docs.GENERATED[marker](), "run `python -m qdist.runs.views.docs README.md` to write it anew"
+    assert found[1] == docs.GENERATED[marker](), "call `qdist.runs.views.docs.write_readme()` to write it anew"
 
 
 def test_links_inside_the_repository_lead_somewhere():

@@ -24,7 +24,7 @@ from qdist.network.program import (
     Step,
     Wait,
 )
-from qdist.network.protocols.links import swap, teleport
+from qdist.network.protocols.links import node_of, swap, teleport
 from qdist.network.protocols.remote_gates import cat_disentangle, cat_entangle, is_controlled
 from qdist.physics.gates import Gate, gate, unitary_gate
 
@@ -287,7 +287,7 @@ class _Writer:
 
     def _pair(self, near: str, far: str, after: tuple[str, ...]) -> None:
         """A pair between two memories, over their link or by swapping along a path, made when it is needed."""
-        path = self.network.path(near.partition("/")[0], far.partition("/")[0])
+        path = self.network.path(node_of(near), node_of(far))
         inner = [(self._spare_memory(node, 0), self._spare_memory(node, 1)) for node in path[1:-1]]
         ends = [near, *(memory for two in inner for memory in two), far]
         pairs = tuple(zip(ends[::2], ends[1::2], strict=True))

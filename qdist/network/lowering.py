@@ -143,12 +143,13 @@ class _Lowering:
     def __post_init__(self) -> None:
         self.clock: Clock = ExactClock() if self.draws is None else DrawnClock()
         self.ledger = Ledger(self.network)
-        self.ties = [dependencies(step, self.network, self.groups) for step in self.program.steps]
+        steps = self.program.steps if self.draws is None else ()  # drawn times need no look ahead
+        self.ties = [dependencies(step, self.network, self.groups) for step in steps]
         for _, writes in self.ties:
             writes.discard(BRANCHES)
         self.last_step: dict[str, int] = {}
         self.last_record: dict[str, int] = {}
-        for position, number in enumerate(self.order):
+        for position, number in enumerate(self.order if steps else ()):
             last = self.last_record if isinstance(self.program.steps[number], Record) else self.last_step
             last |= dict.fromkeys(set.union(*self.ties[number]), position)
         self._writes: dict[str, int] = {}
