@@ -49,9 +49,13 @@ from .physics.states import (
     w_state,
     werner,
 )
+from .runs.execute import run
 from .runs.final import FinalStates, final_states
-from .runs.job import Job, Recording, prepare, run
+from .runs.job import Job, Recording
+from .runs.launch import connected
+from .runs.prepare import prepare
 from .runs.results import Result, read_result, write_result
+from .runs.sweep import Sweep
 from .version import __version__
 
 __all__ = [
@@ -85,6 +89,7 @@ __all__ = [
     "Result",
     "Send",
     "State",
+    "Sweep",
     "Test",
     "Twirl",
     "Wait",
@@ -100,6 +105,7 @@ __all__ = [
     "circuit_program",
     "complete",
     "concurrence",
+    "connected",
     "device",
     "device_names",
     "fidelity",

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 
 from qdist.runs.results import Result
-from qdist.runs.schema import NO_PAIR, SCHEMA
+from qdist.runs.schema import NO_PAIR, SCHEMA, Axis
+from qdist.runs.stacking import stacked
 
 ATTRIBUTES = {
     "title": "Repeater chain",
@@ -55,8 +56,11 @@ def werner_metrics(w: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def repeater_chain(num_nodes: int = 4, sampled: bool = False) -> Result:
-    """Links come up, wait, and are swapped one after the other into one pair of the end nodes, which waits."""
+def repeater_chain(num_nodes: int = 4, sampled: bool = False, memory: float = 2e-3, length: float = 10e3) -> Result:
+    """Links come up, wait, and are swapped one after the other into one pair of the end nodes, which waits.
+
+    Memories lose correlations with the time constant `memory`; waiting takes 5 ns per meter of a link.
+    """
     names = ["alice", *(f"r{i}" for i in range(1, num_nodes - 1)), "bob"]
     links = list(itertools.pairwise(names))
     pairs = [*links, *(("alice", name) for name in names[2:])]
@@ -65,15 +69,15 @@ def repeater_chain(num_nodes: int = 4, sampled: bool = False) -> Result:
 
     def wait(duration: float) -> None:
         for pair in alive:
-            alive[pair] *= np.exp(-duration / 2e-3)
+            alive[pair] *= np.exp(-duration / memory)
         times.append(times[-1] + duration)
         rows.append(dict(alive))
 
-    wait(50e-6)
+    wait(5e-9 * length)
     for i in range(1, num_nodes - 1):
         alive["alice", names[i + 1]] = alive.pop(("alice", names[i])) * alive.pop(links[i])
-        wait(50e-6)
-    wait(100e-6)
+        wait(5e-9 * length)
+    wait(10e-9 * length)
     w = np.array([[row.get(pair, np.nan) for pair in pairs] for row in rows])
     data = {
         "metrics/step": np.arange(len(rows)) * 4,
@@ -82,7 +86,7 @@ def repeater_chain(num_nodes: int = 4, sampled: bool = False) -> Result:
         "metrics/pair": np.array([f"{a}/0-{b}/0" for a, b in pairs]),
         "network/node": np.array(names),
         "network/link": np.array(["-".join(link) for link in links]),
-        "network/length": np.full(len(links), 10e3),
+        "network/length": np.full(len(links), length),
         "ledger/link": np.array(["-".join(link) for link in links]),
         "ledger/pairs_made": np.full(len(links), 1.5),
         "ledger/pairs_used": np.ones(len(links)),
@@ -123,3 +127,14 @@ def outcomes(num_bits: int = 3, sampled: bool = True) -> Result:
         data["results/correlators_stderr"] = np.full(4, 0.01)
         attributes |= {"mode": "sampled", "shots": 4000}
     return Result(attributes, data)
+
+
+LENGTH = Axis("network_link_length", "network.link.length", (10e3, 50e3), "m", "length of every link")
+MEMORY = Axis("network_device_t2", "network.device.t2", (0.1, 1, 10), "s", "t2 of every node")
+
+
+def sweep(num_axes: int = 2, sampled: bool = False) -> Result:
+    """The chain over the lifetime of its memories, and with two axes over the length of its links before."""
+    lengths = LENGTH.values if num_axes == 2 else (10e3,)
+    points = [repeater_chain(4, sampled, memory / 500, length) for length in lengths for memory in MEMORY.values]
+    return stacked((LENGTH, MEMORY)[-num_axes:], points)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qdist.runs.job import run
+from qdist.runs.execute import run
 from qdist.runs.jobfiles.reader import parse_job, read_job
 
 JOBS = Path(__file__).parents[1] / "jobs"

@@ -1,6 +1,19 @@
 """Array kernels of qdist: real arrays in, real arrays out. They know axes and bits, not qubits, and import JAX only."""
 
 from qdist_kernels.namespace import is_jax, namespace
-from qdist_kernels.transfer import outer, scale, select, settle, transfer
+from qdist_kernels.pieces import read_piece, write_piece
+from qdist_kernels.transfer import outer, scale, select, settle, transfer, update, view
 
-__all__ = ["is_jax", "namespace", "outer", "scale", "select", "settle", "transfer"]
+__all__ = [
+    "is_jax",
+    "namespace",
+    "outer",
+    "read_piece",
+    "scale",
+    "select",
+    "settle",
+    "transfer",
+    "update",
+    "view",
+    "write_piece",
+]

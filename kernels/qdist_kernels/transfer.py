@@ -14,45 +14,90 @@ import numpy as np
 
 from qdist_kernels.namespace import is_jax, namespace
 
-HOST_ENTRIES = 4**8
-"""Concrete vectors with at most this many entries (batch included) stay in NumPy. Measured on two CPU cores: at 4⁸
-entries NumPy takes 0.07–0.27 ms a contraction and a jitted one 0.14–0.27 ms, plus 20–60 ms to compile each position."""
+HOST_ENTRIES = 4**10
+"""Concrete vectors with at most this many entries (batch included) stay in NumPy. Measured on two CPU cores: at 4¹⁰
+entries NumPy takes 0.7–3.7 ms a contraction and a jitted one 0.9–2.3 ms, plus 70–90 ms to compile each position."""
+
+TILE = 2**18
+"""Entries that a large contraction holds beside its vector: few enough for the L2 cache in float32."""
 
 
-def _view(dims: tuple[int, ...], axes: tuple[int, ...]) -> tuple[list[int], list[int]]:
-    """Merge neighboring digits that are not in `axes` (ascending): the shape of at most 2k+1 axes, where `axes` lie."""
+def view(dims: tuple[int, ...], axes: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """Merge neighboring digits that are, or are not, in `axes` (ascending): the shape, and where `axes` lie in it."""
     shape: list[int] = []
     places: list[int] = []
-    start = 0
-    for axis in axes:
-        if axis > start:
-            shape.append(math.prod(dims[start:axis]))
-        places.append(len(shape))
-        shape.append(dims[axis])
-        start = axis + 1
-    if start < len(dims):
-        shape.append(math.prod(dims[start:]))
+    chosen = set(axes)
+    for axis, size in enumerate(dims):
+        if axis and (axis in chosen) == (axis - 1 in chosen):
+            shape[-1] *= size
+            continue
+        if axis in chosen:
+            places.append(len(shape))
+        shape.append(size)
     return shape, places
+
+
+def _blocked(shape: list[int], places: list[int]) -> tuple[list[int], list[int]]:
+    """A tile of `shape` that holds all of the digits at `places` and at most `TILE` entries, and how many there are.
+
+    Digits that are not contracted are cut from the front, so that a tile is as contiguous as it can be.
+    """
+    left = max(1, TILE // math.prod(shape[i] for i in places))
+    tile = list(shape)
+    for i in reversed(range(len(shape))):
+        if i not in places:
+            tile[i] = math.gcd(shape[i], left) if shape[i] > left else shape[i]
+            left = max(1, left // tile[i])
+    return tile, [size // part for size, part in zip(shape, tile, strict=True)]
 
 
 def _contract(vector: Any, matrix: Any, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     """One vector: the digits `axes` leave, those of the matrix's rows come in front; the rest keep their order."""
     xp = namespace(vector, matrix)
-    shape, places = _view(dims, axes)
-    array = vector.reshape(shape)
+    shape, places = view(dims, axes)
     rest = [i for i in range(len(shape)) if i not in places]
+    columns = vector.reshape(shape).transpose(places + rest).reshape(matrix.shape[1], -1)
     product = xp.matmul if xp is np else partial(xp.matmul, precision="highest")
-    if places == list(range(len(places))):
-        return product(matrix, array.reshape(matrix.shape[1], -1)).reshape(-1)
-    columns = array.transpose(rest + places).reshape(-1, matrix.shape[1])
-    if xp is np:
-        return product(matrix, columns.T).reshape(-1)
-    return xp.einsum("ab,lb->al", matrix, columns, precision="highest").reshape(-1)
+    return product(matrix, columns).reshape(-1)
+
+
+def _contract_tiles(vector: Any, matrix: Any, dims: tuple[int, ...], axes: tuple[int, ...], in_place: bool) -> Any:
+    """`_contract` in JAX, tile by tile: no transposed copy of the vector is ever made.
+
+    With `in_place`, each tile goes back to where it came from, and a donated vector is overwritten.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    shape, places = view(dims, axes)
+    rest = [i for i in range(len(shape)) if i not in places]
+    tile, counts = _blocked(shape, places)
+    order = places + rest
+    back = sorted(range(len(order)), key=lambda k: order[k])
+    array = vector.reshape(shape)
+    into = array if in_place else jnp.zeros([matrix.shape[0], *(shape[i] for i in rest)], vector.dtype)
+
+    def step(number: Any, into: Any) -> Any:
+        starts = []
+        for size, count in zip(reversed(tile), reversed(counts), strict=True):
+            starts.append(number % count * size)
+            number = number // count
+        starts.reverse()
+        part = jax.lax.dynamic_slice(into if in_place else array, starts, tile)
+        columns = part.transpose(order).reshape(matrix.shape[1], -1)
+        product = jnp.matmul(matrix, columns, precision="highest")
+        if in_place:
+            part = product.reshape([tile[i] for i in order]).transpose(back)
+            return jax.lax.dynamic_update_slice(into, part, starts)
+        part = product.reshape([matrix.shape[0], *(tile[i] for i in rest)])
+        return jax.lax.dynamic_update_slice(into, part, [0, *(starts[i] for i in rest)])
+
+    return jax.lax.fori_loop(0, math.prod(counts), step, into).reshape(-1)
 
 
 def _contract_batch(vector: Any, matrix: Any, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     """NumPy over a batch: vector (b, N), matrix (rows, columns) or (b, rows, columns)."""
-    shape, places = _view(dims, axes)
+    shape, places = view(dims, axes)
     array = vector.reshape([vector.shape[0], *shape])
     rest = [i + 1 for i in range(len(shape)) if i not in places]
     columns = array.transpose([0] + [i + 1 for i in places] + rest).reshape(vector.shape[0], matrix.shape[-1], -1)
@@ -64,12 +109,22 @@ def _compiled(batched_vector: bool, batched_matrix: bool) -> Callable[..., Any]:
     import jax
 
     def call(vector: Any, matrix: Any, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+        if not batched_vector and not batched_matrix:
+            return _contract_tiles(vector, matrix, dims, axes, in_place=False)
         kernel = partial(_contract, dims=dims, axes=axes)
-        if batched_vector or batched_matrix:
-            kernel = jax.vmap(kernel, in_axes=(0 if batched_vector else None, 0 if batched_matrix else None))
-        return kernel(vector, matrix)
+        return jax.vmap(kernel, in_axes=(0 if batched_vector else None, 0 if batched_matrix else None))(vector, matrix)
 
     return jax.jit(call, static_argnames=("dims", "axes"))
+
+
+@cache
+def _compiled_in_place() -> Callable[..., Any]:
+    import jax
+
+    def call(vector: Any, matrix: Any, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+        return _contract_tiles(vector, matrix, dims, axes, in_place=True).reshape(vector.shape)
+
+    return jax.jit(call, static_argnames=("dims", "axes"), donate_argnames=("vector",))
 
 
 def transfer(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
@@ -77,7 +132,7 @@ def transfer(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int
 
     v'[a, rest] = Σ_b W[a, b] v[b, rest]
 
-    Writing the result in front costs no second transposition; the caller keeps track of the digit order.
+    For digits that appear or go away; `update` is for those that stay. The caller keeps track of the digit order.
 
     Args:
         vector: Shape (prod(dims),) or (batch, prod(dims)).
@@ -89,6 +144,11 @@ def transfer(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int
         Shape (rows · rest,) or (batch, rows · rest).
     """
     batched_vector, batched_matrix = vector.ndim == 2, matrix.ndim == 3
+    if _is_traced(vector) or _is_traced(matrix):
+        kernel: Callable[..., Any] = _contract
+        if batched_vector or batched_matrix:
+            kernel = _compiled(batched_vector, batched_matrix)
+        return kernel(vector, matrix, dims=dims, axes=axes)
     if is_jax(vector) or is_jax(matrix) or _entries(vector, matrix, dims, axes) > HOST_ENTRIES:
         return _compiled(batched_vector, batched_matrix)(vector, matrix, dims=dims, axes=axes)
     if batched_matrix and not batched_vector:
@@ -96,6 +156,60 @@ def transfer(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int
     if vector.ndim == 2:
         return _contract_batch(vector, matrix, dims, axes)
     return _contract(vector, matrix, dims, axes)
+
+
+def update(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    """Contract the digits `axes` with a square matrix; the new digits stand where the old ones did.
+
+    v'[…, a, …] = Σ_b W[a, b] v[…, b, …]
+
+    In place: `vector` must not be used again, and beside it only a tile of `TILE` entries is held. Derivatives go
+    through: a traced vector is copied instead.
+
+    Args:
+        vector: Shape (prod(dims),) or (batch, prod(dims)).
+        matrix: Shape (m, m) with m = prod(dims[a] for a in axes).
+        dims: Size of each digit.
+        axes: Which digits, ascending.
+
+    Returns:
+        The shape of `vector`.
+    """
+    lead = vector.shape[:-1]
+    dims, axes = (*lead, *dims), tuple(a + len(lead) for a in axes)
+    if _is_traced(vector) or _is_traced(matrix):
+        front = _contract(vector.reshape(-1), matrix, dims, axes)
+        order = [*axes, *(k for k in range(len(dims)) if k not in axes)]
+        return front.reshape([dims[k] for k in order]).transpose(np.argsort(order)).reshape(*lead, -1)
+    if is_jax(vector) or vector.size > HOST_ENTRIES:
+        return _compiled_in_place()(_on_device(vector), matrix, dims=dims, axes=axes)
+    _update_on_host(vector.reshape(-1), matrix, dims, axes)
+    return vector
+
+
+def _update_on_host(vector: np.ndarray, matrix: np.ndarray, dims: tuple[int, ...], axes: tuple[int, ...]) -> None:
+    shape, places = view(dims, axes)
+    order = places + [i for i in range(len(shape)) if i not in places]
+    tile, counts = _blocked(shape, places)
+    array = vector.reshape(shape)
+    for number in np.ndindex(*counts):
+        part = array[tuple(slice(n * size, (n + 1) * size) for n, size in zip(number, tile, strict=True))]
+        part = part.transpose(order)
+        part[...] = (matrix @ part.reshape(matrix.shape[1], -1)).reshape(part.shape)
+
+
+def _is_traced(value: Any) -> bool:
+    if not is_jax(value):
+        return False
+    import jax
+
+    return isinstance(value, jax.core.Tracer)
+
+
+def _on_device(vector: Any) -> Any:
+    import jax.numpy as jnp
+
+    return vector if is_jax(vector) else jnp.asarray(vector)
 
 
 def _entries(vector: Any, matrix: Any, dims: tuple[int, ...], axes: tuple[int, ...]) -> int:
@@ -116,20 +230,28 @@ def scale(vector: Any, factors: Any, *, dims: tuple[int, ...], axes: tuple[int, 
         dims: Size of each digit.
         axes: Which digits, ascending.
     """
-    shape, places = _view(dims, axes)
+    shape, places = view(dims, axes)
     spread = [size if i in places else 1 for i, size in enumerate(shape)]
     lead = vector.shape[:-1]
     return (vector.reshape(*lead, *shape) * factors.reshape(spread)).reshape(*lead, -1)
 
 
-def select(vector: Any, *, dims: tuple[int, ...], axes: tuple[int, ...], index: int = 0) -> Any:
-    """Keep the entries whose digits at `axes` (ascending) equal `index`; index 0 is the partial trace.
+def select(vector: Any, *, dims: tuple[int, ...], axes: tuple[int, ...], indices: tuple[int, ...] | None = None) -> Any:
+    """Keep the entries whose digits at `axes` (ascending) equal `indices`; zeros, the default, are the partial trace.
 
-    v'[rest] = v[index…, rest]
+    v'[rest] = v[indices…, rest]
     """
-    shape, places = _view(dims, axes)
+    shape, places = view(dims, axes)
     lead = vector.shape[:-1]
-    taken = tuple(index if i in places else slice(None) for i in range(len(shape)))
+    taken: list[Any] = [slice(None)] * len(shape)
+    for place in places:
+        taken[place] = 0
+    if indices is not None:
+        place, before = -1, -2
+        for axis, index in zip(axes, indices, strict=True):
+            place += axis != before + 1
+            taken[places[place]] = taken[places[place]] * dims[axis] + index
+            before = axis
     return vector.reshape(*lead, *shape)[(..., *taken)].reshape(*lead, -1)
 
 
@@ -157,4 +279,4 @@ def settle(vector: Any) -> Any:
 
     if isinstance(vector, jax.core.Tracer):
         return vector
-    return np.asarray(vector) if vector.size <= HOST_ENTRIES else vector.block_until_ready()
+    return np.array(vector) if vector.size <= HOST_ENTRIES else vector.block_until_ready()

@@ -10,9 +10,8 @@ from typing import Any
 from qdist.machine.instructions import Observe, Test
 from qdist.machine.plan import Census, Draw, Load, Merge, Operation, Part, Scale, Transfer, entries
 
-COPIES = 3
-"""Vectors that an operation holds beside its result: the input, a transposed copy, and XLA's own copy for the product.
-Measured at 12 qubits in float32: 404 MiB of growth, of which JAX itself takes about 150."""
+BATCH_COPIES = 3
+"""Vectors that an operation with one matrix a shot holds beside its result: its input, transposed, and XLA's copy."""
 
 LARGE = 2**12
 """Entries from which the numbers of an operation count as memory; they are copied once to the run's precision."""
@@ -56,26 +55,36 @@ class Clusters:
         self._place(slot, list(dims), dims)
         if vector.ndim == 2:
             self.batched.add(slot)
-        self._write(Load(slot, vector), slot)
+        self._write(Load(slot, vector, tuple(dims), tuple(dims.values())), slot)
         return slot
 
     def transfer(
         self, inputs: Sequence[str], dims: dict[str, int], matrix: Any, test: Test | None = None, otherwise: Any = None
     ) -> int:
-        """Contract the digits of `inputs`; the new wires, with the sizes `dims`, come in front."""
+        """Contract the digits of `inputs`; the new wires, with the sizes `dims`, come in front.
+
+        Wires that stay with the size they have, under one matrix for all shots, stay where they are instead.
+        """
         slot = self.join(inputs)
         wires = self.slots[slot]
         order = sorted(range(len(inputs)), key=lambda k: wires.index(inputs[k]))
-        sizes = self.dims_of(inputs)
-        before = self.dims_of(wires)
+        sizes, before = self.dims_of(inputs), self.dims_of(wires)
         axes = tuple(wires.index(inputs[k]) for k in order)
-        columns = _permute_columns(matrix, sizes, order)
-        other = None if otherwise is None else _permute_columns(otherwise, sizes, order)
-        if matrix.ndim == 3 or test is not None:
-            self.batched.add(slot)
-        self._forget(inputs)
-        self._place(slot, [*dims, *(w for w in wires if w not in inputs)], dims)
-        self._write(Transfer(slot, before, axes, columns, test, other), slot, entries(before))
+        matrix = _permute(matrix, sizes, order)
+        otherwise = None if otherwise is None else _permute(otherwise, sizes, order)
+        in_place = matrix.ndim == 2 and test is None and dims == {w: self.dims[w] for w in inputs}
+        outputs = tuple(dims)
+        if in_place:
+            outputs = tuple(wires[a] for a in axes)
+            names = tuple(dims)
+            matrix = _permute(matrix.T, tuple(dims.values()), [names.index(w) for w in outputs]).T
+        else:
+            if matrix.ndim == 3 or test is not None:
+                self.batched.add(slot)
+            self._forget(inputs)
+            self._place(slot, [*dims, *(w for w in wires if w not in inputs)], dims)
+        sizes = tuple(dims[w] for w in outputs)
+        self._write(Transfer(slot, before, axes, matrix, outputs, sizes, in_place, test, otherwise), slot, not in_place)
         return slot
 
     def scale(self, wires: Sequence[str], factors: Any) -> None:
@@ -85,7 +94,7 @@ class Clusters:
         order = sorted(range(len(wires)), key=lambda k: inside.index(wires[k]))
         spread = factors.reshape(self.dims_of(wires)).transpose(order).reshape(-1)
         axes = tuple(inside.index(wires[k]) for k in order)
-        self._write(Scale(slot, self.dims_of(inside), axes, spread), slot, entries(self.dims_of(inside)))
+        self._write(Scale(slot, self.dims_of(inside), axes, spread), slot)
 
     def draw(self, observe: Observe, purpose: int, when: Test | None, otherwise: str | int | None) -> None:
         """Draw an outcome for each shot; what is left of the qubit's digit comes in front."""
@@ -96,8 +105,10 @@ class Clusters:
         self._forget([observe.qubit])
         self._place(slot, [*left, *(w for w in wires if w != observe.qubit)], left)
         self.batched.add(slot)
-        draw = Draw(slot, before, axis, observe.outcomes, observe.confusion, observe.bit, purpose, when, otherwise)
-        self._write(draw, slot, entries(before))
+        left_over = (observe.bit, purpose, observe.qubit, when, otherwise)
+        chances = (observe.outcomes[0][0], observe.outcomes[1][0])
+        draw = Draw(slot, before, (axis,), observe.outcomes, chances, observe.confusion, *left_over)
+        self._write(draw, slot, True)
 
     def join(self, wires: Sequence[str]) -> int:
         """The slot that holds all of the wires, after merging their clusters."""
@@ -118,17 +129,16 @@ class Clusters:
         return tuple(self.dims[w] for w in wires)
 
     def locate(self, group: Sequence[str]) -> tuple[Part, ...]:
-        """Where the wires of a group are, cluster by cluster."""
-        parts = []
-        for slot in dict.fromkeys(self.slot_of[w] for w in group):
-            wires = self.slots[slot]
-            inside = tuple(w for w in wires if w in group)
-            parts.append(Part(slot, self.dims_of(wires), tuple(wires.index(w) for w in inside), inside))
-        return tuple(parts)
+        """Where the wires of a group are: one part per cluster."""
+        return tuple(self._part(slot) for slot in dict.fromkeys(self.slot_of[w] for w in group))
 
     def parts(self) -> tuple[Part, ...]:
         """Where every wire is: one part per cluster that has any."""
-        return tuple(part for wires in self.slots.values() if wires for part in self.locate(wires))
+        return tuple(self._part(slot) for slot, wires in self.slots.items() if wires)
+
+    def _part(self, slot: int) -> Part:
+        kinds = {4: ("x", "z"), 2: ("z",)}
+        return Part(slot, tuple((wire, kind) for wire in self.slots[slot] for kind in kinds[self.dims[wire]]))
 
     def _place(self, slot: int, wires: list[str], dims: dict[str, int]) -> None:
         self.slots[slot] = wires
@@ -139,13 +149,13 @@ class Clusters:
         for wire in wires:
             del self.slot_of[wire], self.dims[wire]
 
-    def _write(self, operation: Operation, slot: int, entries_in: int = 0) -> None:
-        """Write an operation and count: what is held after it, and what it needs while it runs."""
+    def _write(self, operation: Operation, slot: int, is_copied: bool = False) -> None:
+        """Write an operation and count: what is held after it, and its input too if the result is a new vector."""
         self.operations.append(operation)
         dims = self.dims_of(self.slots[slot])
         batch = self._shots if slot in self.batched else 1
+        scratch = self._sizes.get(slot, (0, 0))[0] * (BATCH_COPIES if batch > 1 else 1) if is_copied else 0
         self._resize(slot, entries(dims) * batch, sum(d.bit_length() - 1 for d in dims))
-        scratch = batch * COPIES * entries_in
         self._numbers += sum(_large_bytes(array) for array in vars(operation).values())
         self.peak_bytes = max(self.peak_bytes, (self._held + scratch) * self._itemsize + self._numbers)
         if not self.slots[slot]:
@@ -170,7 +180,8 @@ def _large_bytes(array: Any) -> int:
     return 2 * int(array.nbytes) if hasattr(array, "nbytes") and array.size > LARGE else 0
 
 
-def _permute_columns(matrix: Any, dims: tuple[int, ...], order: list[int]) -> Any:
+def _permute(matrix: Any, dims: tuple[int, ...], order: list[int]) -> Any:
+    """Reorder the digits of the columns."""
     if order == list(range(len(order))):
         return matrix
     lead = matrix.shape[:-1]

@@ -45,28 +45,37 @@ def device_bytes() -> tuple[int, str]:
     return available_bytes(), "this machine"
 
 
-def check_memory(plan: Plan) -> None:
+def fits(plan: Plan, *, sharing: int = 1) -> bool:
+    """Whether a rank has the memory for its plan, if `sharing` ranks share this host."""
+    return plan.peak_bytes <= 2**20 or plan.peak_bytes <= device_bytes()[0] // sharing
+
+
+def check_memory(plan: Plan, *, sharing: int = 1) -> None:
     """Raise if a plan needs more memory than there is, with what is needed, what there is and what would fit.
+
+    Args:
+        plan: Of this rank.
+        sharing: How many ranks share this host.
 
     Raises:
         QdistError: Nothing has been allocated.
     """
-    if plan.peak_bytes <= 2**20:
+    if fits(plan, sharing=sharing):
         return
-    available, place = device_bytes()
-    if plan.peak_bytes <= available:
-        return
+    whole, place = device_bytes()
+    available = whole // sharing
     width = plan.largest / 2
     cut = plan.largest
-    while cut > 0 and 2**cut * plan.itemsize * 4 > available:
+    while cut > 0 and 2**cut * plan.itemsize * 3 // 2 > available * plan.ranks:
         cut -= 1
     halved = plan.itemsize == 8 and plan.peak_bytes / 2 <= available
     single = ' Half of it is enough with precision = "float32".' if halved else ""
+    where = f"each of {sharing} ranks on {place}" if sharing > 1 else place
     raise QdistError(
-        f"The memory for the run must be at most what {place} has, {in_units(available)}, but the largest cluster has "
+        f"The memory for the run must be at most what {where} has, {in_units(available)}, but the largest cluster has "
         f"{width:g} qubits (a classical bit counts half) and the run needs {in_units(plan.peak_bytes)}.{single} "
         f"Clusters of up to {cut // 2} qubits fit here. Measure or discard qubits earlier "
-        "(`qdist plan` shows the clusters over time)."
+        "(`qdist plan` shows the clusters over time), or share the state among ranks on more machines (`mpirun`)."
     )
 
 

@@ -11,12 +11,21 @@ from typing import Any
 from qdist.machine.instructions import Test
 
 
+@dataclass(frozen=True)
+class Split:
+    """That other ranks hold other parts of a vector, and whether this rank has none (it is all zeros here)."""
+
+    is_empty: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Load:
-    """A new vector in a slot."""
+    """A new vector in a slot, with the digits of `wires`."""
 
     slot: int
     vector: Any
+    wires: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -29,15 +38,20 @@ class Merge:
 
 @dataclass(frozen=True, eq=False)
 class Transfer:
-    """Contract digits with a matrix; new digits in front (see `qdist_kernels.transfer`).
+    """Contract digits with a matrix.
 
-    With `test`, asked of drawn bits, a shot uses `matrix` where it holds and `otherwise` elsewhere.
+    With `in_place` the digits stay where they are (`qdist_kernels.update`), else new ones, those of `outputs`, come in
+    front (`qdist_kernels.transfer`). With `test`, asked of drawn bits, a shot uses `matrix` where it holds and
+    `otherwise` elsewhere.
     """
 
     slot: int
     dims: tuple[int, ...]
     axes: tuple[int, ...]
     matrix: Any
+    outputs: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = ()
+    in_place: bool = False
     test: Test | None = None
     otherwise: Any = None
 
@@ -54,21 +68,25 @@ class Scale:
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """Draw the outcome of an observation for each shot, project, and keep what is left of the digit in front.
+    """Draw the outcome of an observation for each shot, project, and keep what is left of the qubit's digit in front.
 
-    `outcomes` are matrices (rows, 4). With `when`, shots where the test fails are left alone and their bit is a copy
-    of `otherwise` (a drawn bit, or a constant; `None` is 0).
+    `outcomes` are matrices on the digits at `axes`; `chances` are the rows of the trace after each, by which it is
+    drawn. With `when`, shots where the test fails are left alone and their bit is a copy of `otherwise` (a drawn bit,
+    or a constant; `None` is 0).
     """
 
     slot: int
     dims: tuple[int, ...]
-    axis: int
+    axes: tuple[int, ...]
     outcomes: tuple[Any, Any]
+    chances: tuple[Any, Any]
     confusion: Any
     bit: str
     purpose: int
+    qubit: str
     when: Test | None = None
     otherwise: str | int | None = None
+    split: Split | None = None
 
 
 @dataclass(frozen=True)
@@ -90,16 +108,42 @@ class Keep:
     is_herald: bool
     slot: int | None = None
     test: Test | None = None
+    split: Split | None = None
 
 
 @dataclass(frozen=True)
 class Part:
-    """Where some wires are: in this slot, at these axes (ascending), in the order `wires`."""
+    """What a rank holds of a cluster: the bits of its vector's index, and the x bits that the rank's number gives.
+
+    A qubit has two bits, x (more significant) and z; a classical bit, or a qubit that collapsed, has z only.
+
+    Attributes:
+        slot: Where the vector is.
+        bits: Wire and `"x"` or `"z"` of each bit of the index, the most significant first.
+        bands: Wires whose x bit is a rank bit, and its value on this rank.
+        is_split: Whether other ranks hold other parts of the same vector.
+        is_empty: Whether this rank's part is all zeros, and is not stored.
+    """
 
     slot: int
-    dims: tuple[int, ...]
-    axes: tuple[int, ...]
-    wires: tuple[str, ...]
+    bits: tuple[tuple[str, str], ...]
+    bands: tuple[tuple[str, int], ...] = ()
+    is_split: bool = False
+    is_empty: bool = False
+
+    @property
+    def wires(self) -> tuple[str, ...]:
+        """The wires of the cluster, in the order of their z bits."""
+        return tuple(wire for wire, kind in self.bits if kind == "z")
+
+    @property
+    def qubits(self) -> frozenset[str]:
+        """The wires that have an x bit: four entries, here or over the ranks."""
+        return frozenset([wire for wire, kind in self.bits if kind == "x"] + [wire for wire, _ in self.bands])
+
+    def size(self, wire: str) -> int:
+        """Entries of a wire's digit: 4, or 2 if it has no x bit."""
+        return 4 if wire in self.qubits else 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +157,85 @@ class Read:
     relaxations: tuple[tuple[Any, ...], ...]
 
 
-Operation = Load | Merge | Transfer | Scale | Draw | Xor | Keep | Read
+@dataclass(frozen=True)
+class Take:
+    """A replicated vector becomes this rank's part of it: the entries whose bits at `axes` equal `values`."""
+
+    slot: int
+    dims: tuple[int, ...]
+    axes: tuple[int, ...]
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Remap:
+    """x bits of qubits trade places with rank bits: one all-to-all in a group of 2^m ranks, in place.
+
+    Entries whose bits at `axes` equal the partner's `values` are sent to it; what it sends takes their places.
+
+    Attributes:
+        slot: Where the block is.
+        dims: Of the block.
+        axes: The m bits that become rank bits, ascending.
+        partners: The other ranks of the group, and the values of the bits that belong to each.
+    """
+
+    slot: int
+    dims: tuple[int, ...]
+    axes: tuple[int, ...]
+    partners: tuple[tuple[int, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Half of a block goes to a rank that has none: the bit at `axis` becomes a rank bit.
+
+    Attributes:
+        slot: Where the block is, or will be.
+        dims: Of the block before.
+        axis: The bit; the sender keeps 0.
+        partner: The rank at the other end.
+        sends: Whether this rank is the sender.
+        batch: Vectors in the block, if there is one a shot.
+    """
+
+    slot: int
+    dims: tuple[int, ...]
+    axis: int
+    partner: int
+    sends: bool
+    batch: int | None = None
+
+
+@dataclass(frozen=True)
+class Gather:
+    """A split vector becomes replicated again: every rank gets every block.
+
+    Attributes:
+        slot: Where the block is, and the vector will be.
+        dims: Of the block.
+        ranks: The ranks that hold blocks, in the order of their rank bits' values.
+        order: Where each bit of the result comes from, in (rank bits…, bits of the block…).
+        is_empty: Whether this rank has no block.
+        batch: Vectors in the block, if there is one a shot.
+    """
+
+    slot: int
+    dims: tuple[int, ...]
+    ranks: tuple[int, ...]
+    order: tuple[int, ...]
+    is_empty: bool
+    batch: int | None = None
+
+
+@dataclass(frozen=True)
+class Drop:
+    """This rank's part of the vector became all zeros: nothing is stored here."""
+
+    slot: int
+
+
+Operation = Load | Merge | Transfer | Scale | Draw | Xor | Keep | Read | Take | Remap | Spread | Gather | Drop
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +276,10 @@ class Plan:
         instructions: How many instructions were planned.
         passes: How many operations read a vector: the instructions that are left after fusion.
         shots: Vectors per slot once it was drawn from; 1 in exact mode.
+        ranks: How many ranks share the state.
+        remaps: How often the layout of a split cluster changes.
+        bytes_sent: Of blocks, by this rank.
+        block_bytes: Of the largest block of a split cluster on this rank; 0 if none is split.
     """
 
     operations: tuple[Operation, ...]
@@ -165,6 +291,10 @@ class Plan:
     passes: int
     shots: int
     itemsize: int
+    ranks: int = 1
+    remaps: int = 0
+    bytes_sent: int = 0
+    block_bytes: int = 0
 
     @property
     def largest(self) -> int:

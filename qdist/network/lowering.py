@@ -59,6 +59,7 @@ from qdist.network.waiting import Race
 from qdist.physics import channels, pauli
 from qdist.physics.channels import Channel
 from qdist.physics.gates import Gate
+from qdist.physics.states import basis_state
 from qdist_kernels.namespace import is_jax, namespace
 
 MAX_JOINT_QUBITS = 12
@@ -238,7 +239,11 @@ class _Lowering:
     # -- steps
 
     def _prepare(self, step: Prepare) -> None:
-        self.out.append(Create(step.qubits, step.vector().vector))
+        if step.state is not None:
+            self.out.append(Create(step.qubits, step.state.vector))
+        else:
+            # One by one: together they would be one large vector from the start.
+            self.out += [Create((qubit,), basis_state("0").vector) for qubit in step.qubits]
         if step.state is not None and len(step.qubits) > 1:
             self.ready |= dict.fromkeys(step.qubits, self.clock.latest([self._ready(q) for q in step.qubits]))
         for qubit in step.qubits:

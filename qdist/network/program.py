@@ -12,7 +12,7 @@ from qdist.errors import QdistError, check_not_negative, check_probability
 from qdist.machine.instructions import Test
 from qdist.physics.channels import Channel
 from qdist.physics.gates import Gate, gate
-from qdist.physics.states import State, basis_state
+from qdist.physics.states import State
 
 BASES = ("Z", "X", "Y")
 
@@ -30,9 +30,6 @@ class Prepare:
                 f"`state` must be of {len(self.qubits)} qubits ({', '.join(self.qubits)}), but has "
                 f"{self.state.num_qubits}."
             )
-
-    def vector(self) -> State:
-        return self.state if self.state is not None else basis_state("0" * len(self.qubits))
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,23 @@
 """The command line. The only room that prints, reads arguments and knows of a terminal."""
 
 import contextlib
+import functools
+import os
+import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 import typer.core
 
-from qdist.errors import QdistError
+if TYPE_CHECKING:
+    from qdist.machine.comm import Comm
+    from qdist.runs.job import Job
+    from qdist.runs.sweep import Sweep
+
+# Nothing of qdist is imported up here: NumPy counts its threads when it is loaded, and ranks set their number before.
 
 WRONG, STOPPED = 2, 130
 SIGNATURE = b"\x89HDF"
@@ -24,6 +32,8 @@ A job is a TOML file that says which circuit or protocol runs on which network. 
     qdist show jobs/ghz_star.h5
     qdist plot jobs/ghz_star.h5
 
+To share one job among several ranks, start them with MPI: mpirun -n 4 qdist run JOB
+
 Whatever is wrong with a job is said before anything is computed. The exit code is 0 if all went well, 2 if the job,
 a file or the command line is wrong, and 130 after Ctrl-C.
 """
@@ -33,11 +43,13 @@ class _Commands(typer.core.TyperGroup):
     """Turns mistakes of the user into one line and an exit code. Other exceptions are bugs and keep their traceback."""
 
     def invoke(self, ctx: Any) -> Any:
+        from qdist.errors import QdistError
+        from qdist.runs.launch import printable
+
         try:
             return super().invoke(ctx)
         except QdistError as error:
-            # Names of files and fields may hold what a terminal would obey.
-            typer.echo("".join(char if char.isprintable() else "?" for char in str(error)), err=True)
+            typer.echo(printable(str(error)), err=True)
             raise typer.Exit(WRONG) from None
         except KeyboardInterrupt:
             # A progress bar may stand on this line.
@@ -63,6 +75,8 @@ ResultArgument = Annotated[
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program with these arguments, those of the process unless given, and exit.
 
+    Under a launcher of several ranks, each of them calls this.
+
     Raises:
         SystemExit: Always, with the exit code.
     """
@@ -70,7 +84,81 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # A terminal that knows no Greek is no reason to fail.
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    app(args=None if arguments is None else list(arguments), prog_name="qdist")
+    from qdist.machine.ranks import launched, thread_settings
+
+    launch = launched(os.environ)
+    if launch is not None and launch.size != 1:
+        if launch.local_size is not None:
+            os.environ.update(thread_settings(os.environ, max(1, len(_mask()) // launch.local_size)))
+        _run_on_ranks(arguments)
+    from qdist.machine.comm import SERIAL
+
+    _run(arguments, SERIAL)
+
+
+def _run(arguments: Sequence[str] | None, comm: "Comm") -> None:
+    app(args=None if arguments is None else list(arguments), prog_name="qdist", obj=comm)
+
+
+def _run_on_ranks(arguments: Sequence[str] | None) -> NoReturn:
+    from qdist.errors import QdistError
+    from qdist.runs.launch import guard, leave, printable, start
+
+    try:
+        comm = start(os.environ)
+    except QdistError as error:
+        typer.echo(printable(str(error)), err=True)
+        raise SystemExit(WRONG) from None
+    _take_share(comm)
+    code: Any = 0
+    with _only_first_speaks(comm):
+        try:
+            with guard(comm):
+                _run(arguments, comm)
+        except SystemExit as end:
+            code = end.code
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    leave(comm, code or 0)
+
+
+def _mask() -> frozenset[int]:
+    """The cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
+
+
+def _take_share(comm: "Comm") -> None:
+    """Leave to the other ranks of this host their cores and GPUs. JAX, which takes all, is not imported yet."""
+    from qdist.machine.ranks import device_settings, gpu_count, own_cores
+
+    masks = comm.gather((platform.node(), _mask()))
+    cores = own_cores(_mask(), [mask for host, mask in masks if host == platform.node()])
+    own = {"cores": cores, "local_rank": comm.local_rank, "local_size": comm.local_size}
+    os.environ.update(device_settings(os.environ, **own, gpus=gpu_count()))
+
+
+@contextlib.contextmanager
+def _only_first_speaks(comm: "Comm") -> Iterator[None]:
+    """All ranks do the same, so one of them is enough; what ends a rank goes around this (`launch.guard`)."""
+    if comm.rank == 0:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        yield
+
+
+def _by_one(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that rank 0 runs for all."""
+
+    @functools.wraps(command)
+    def on_first_rank(ctx: typer.Context, **options: Any) -> None:
+        from qdist.runs.launch import on_first
+
+        on_first(ctx.obj, functools.partial(command, ctx, **options))
+
+    return on_first_rank
 
 
 def _version(wanted: bool) -> None:
@@ -92,6 +180,7 @@ def _options(
 
 @app.command()
 def run(
+    ctx: typer.Context,
     job: JobArgument,
     out: Annotated[
         Path | None,
@@ -108,35 +197,51 @@ def run(
 
     The result is written as a whole at the end; an existing file is replaced only then.
     """
-    from qdist.runs.job import run as run_job
+    from qdist.runs.execute import run as run_job
     from qdist.runs.jobfiles.reader import read_job
+    from qdist.runs.launch import agree, guard, on_first
     from qdist.runs.results import write_result
 
+    comm: Comm = ctx.obj
     target = job.with_suffix(".h5") if out is None and job.name else out or job
-    described = read_job(job)
-    _check_target(target)
-    with _about(job):
-        result = run_job(described, progress=True, keep_state=False)
-    write_result(result, target)
+    with guard(comm) as nodes:
+        described = agree(comm, lambda: read_job(job))
+        on_first(comm, lambda: _check_target(target))
+        with _about(job):
+            nodes += agree(comm, lambda: _hosted(_first_point(described), comm))
+            result = run_job(described, comm=comm, progress=True, keep_state=False)
+        on_first(comm, lambda: write_result(result, target))
     typer.echo(f"Wrote {target} after {result.attributes['wall_seconds']:.3g} s. Look at it with: qdist show {target}")
 
 
 @app.command()
-def plan(job: JobArgument) -> None:
+@_by_one
+def plan(
+    ctx: typer.Context,
+    job: JobArgument,
+    ranks: Annotated[
+        int,
+        typer.Option("--ranks", "-n", metavar="P", min=1, help="For how many ranks, a power of two."),
+    ] = 1,
+) -> None:
     """Show what a job needs, without running it.
 
     Prints the number of steps, the clusters of qubits over time, the bytes they take, and when each qubit is last used.
     """
+    from qdist.errors import QdistError
+    from qdist.machine.comm import check_power_of_two
     from qdist.machine.memory import check_memory, device_bytes
-    from qdist.runs.job import prepare
     from qdist.runs.jobfiles.reader import read_job
+    from qdist.runs.prepare import prepare
     from qdist.runs.views.plan import describe_plan
 
+    check_power_of_two(ranks)
     described = read_job(job)
     with _about(job):
-        prepared = prepare(described, keep_state=False)
+        prepared = prepare(_first_point(described), keep_state=False)
     available, place = device_bytes()
-    typer.echo(describe_plan(prepared, available=available, place=place))
+    shared: dict[str, Any] = {"ranks": ranks} if ranks > 1 else {}
+    typer.echo(describe_plan(prepared, available=available, place=place, **shared))
     try:
         check_memory(prepared.plan)
     except QdistError as error:
@@ -146,7 +251,8 @@ def plan(job: JobArgument) -> None:
 
 
 @app.command()
-def show(result: ResultArgument) -> None:
+@_by_one
+def show(ctx: typer.Context, result: ResultArgument) -> None:
     """Print the main numbers of a result."""
     from qdist.runs.results import read_result
     from qdist.runs.views.show import describe
@@ -155,7 +261,9 @@ def show(result: ResultArgument) -> None:
 
 
 @app.command()
+@_by_one
 def plot(
+    ctx: typer.Context,
     result: ResultArgument,
     out: Annotated[
         Path | None,
@@ -181,7 +289,8 @@ def plot(
 
 
 @app.command()
-def validate() -> None:
+@_by_one
+def validate(ctx: typer.Context) -> None:
     """Check this installation against published physics.
 
     Recomputes published results and prints both. The exit code is 1 if a number is off.
@@ -194,9 +303,25 @@ def validate() -> None:
         raise typer.Exit(1)
 
 
+def _first_point(described: "Job | Sweep") -> "Job":
+    """A job, or the first of a sweep."""
+    from qdist.runs.sweep import Sweep
+
+    return described.job(0) if isinstance(described, Sweep) else described
+
+
+def _hosted(job: "Job", comm: "Comm") -> tuple[str, ...]:
+    """The nodes of a job that this rank hosts."""
+    from qdist.machine.ranks import hosted
+
+    return hosted([node.name for node in job.network.nodes], comm.rank, comm.size, job.hosts or None)
+
+
 @contextlib.contextmanager
 def _about(job: Path) -> Iterator[None]:
     """Put the name of the job before what is found wrong only when it is prepared."""
+    from qdist.errors import QdistError
+
     try:
         yield
     except QdistError as error:
@@ -205,6 +330,7 @@ def _about(job: Path) -> Iterator[None]:
 
 def _check_target(path: Path) -> None:
     """Raise unless a result may go to `path`: a new file, or one that was a result."""
+    from qdist.errors import QdistError
     from qdist.runs.results import check_writable
 
     check_writable(path)

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from qdist.machine.plan import Part, Plan
+from qdist.machine.plan import Plan
 from qdist.network.draws import Draws
 from qdist.network.ledger import Account
 from qdist.network.lowering import Lowered
-from qdist.runs.evolve import Evolution, Reading, reduced
+from qdist.runs.evolution import Evolution, Reading
 from qdist.runs.final import FinalStates
 from qdist.runs.outcomes import distribution, drawn_outcomes
+from qdist.runs.reading import entry
 
 GROUPS = 20
 """Groups of shots for the jackknife: enough for a 16 % accurate standard error, cheap for nonlinear metrics."""
@@ -68,22 +69,31 @@ class Ensemble:
     def add(
         self, plan: Plan, lowered: Lowered, evolution: Evolution, draws: Draws | None = None, valid: int = 1
     ) -> None:
-        """Add a batch of shots, of which the first `valid` count; or the whole run in exact mode."""
+        """Of an empty ensemble: add a batch of shots, of which the first `valid` count, or the whole exact run."""
         groups, accepted = self._groups(evolution, draws, valid)
-        readings = [self._record(reading, groups, valid) for reading in evolution.readings]
-        if self.records:
-            for old, new in zip(self.records, readings, strict=True):
-                _merge_records(old, new)
-        else:
-            self.records = readings
+        self.records = [self._record(reading, groups, valid) for reading in evolution.readings]
         if self.correlator_strings:
             values = correlators(plan, evolution, self.qubits, self.correlator_strings)
-            self.correlators = _added(self.correlators, _sum_groups(values, groups, accepted))
+            self.correlators = _sum_groups(values, groups, accepted)
         if self.probabilities_wanted and plan.bits:
             self._outcomes(plan, evolution, draws, accepted)
         self._kept(lowered, evolution, draws, valid)
         if draws is None:
             self.final = FinalStates(plan.final, evolution)
+
+    def merge(self, other: "Ensemble") -> None:
+        """Add the shots of another one."""
+        if not self.accounts:
+            vars(self).update(vars(other))
+            return
+        for old, new in zip(self.records, other.records, strict=True):
+            _merge_records(old, new)
+        if other.correlators is not None:
+            self.correlators = _added(self.correlators, other.correlators)
+        self.counts = self.counts + other.counts
+        self.started += other.started
+        self.kept_weight = [a + b for a, b in zip(self.kept_weight, other.kept_weight, strict=True)]
+        self.accounts = self.accounts + other.accounts
 
     def _groups(self, evolution: Evolution, draws: Draws | None, valid: int) -> tuple[np.ndarray, np.ndarray]:
         """The group of each shot, and whether it counts."""
@@ -122,9 +132,7 @@ class Ensemble:
             for branch in evolution.kept:
                 weights.append(weights[-1] if branch.accepted is None else float(np.sum(branch.accepted[:valid])))
         self.kept = labels
-        total = [0.0] * len(weights) if not self.kept_weight else [self.started, *self.kept_weight]
-        sums = [a + b for a, b in zip(total, weights, strict=True)]
-        self.started, self.kept_weight = sums[0], sums[1:]
+        self.started, self.kept_weight = weights[0], weights[1:]
         reached = [w / weights[0] for w in weights]
         at_herald = [reached[0]] + [reached[i + 1] for i, (_, is_herald) in enumerate(labels) if is_herald]
         self.accounts.append((weights[0], lowered.ledger.account(at_herald)))
@@ -155,23 +163,11 @@ def correlators(plan: Plan, evolution: Evolution, qubits: tuple[str, ...], strin
         letters = {q: letter for q, letter in zip(qubits, string, strict=True) if letter != "I"}
         value: Any = np.ones(1)
         for part in plan.final:
-            value = value * _entry(part, evolution, letters)
+            if any(wire in letters for wire in part.wires):
+                value = value * np.atleast_1d(np.asarray(entry(evolution, part, letters), float))
         values.append(value)
     table = np.broadcast_arrays(*values)
     return np.stack([np.asarray(column, float) for column in table], axis=-1)
-
-
-def _entry(part: Part, evolution: Evolution, letters: dict[str, str]) -> Any:
-    wires = tuple(w for w in part.wires if w in letters)
-    if not wires:
-        return np.ones(1)
-    axes = tuple(k for k, w in enumerate(part.wires) if w in letters)
-    dims = tuple(part.dims[k] for k in axes)
-    vector = reduced(evolution.vectors, (Part(part.slot, part.dims, axes, wires),), wires)
-    digits = ["IZXY".index(letters[w]) for w in wires]
-    if any(digit >= size for digit, size in zip(digits, dims, strict=True)):
-        return np.zeros(1)
-    return np.atleast_1d(np.asarray(vector, float)[..., np.ravel_multi_index(digits, dims)])
 
 
 def _sum_groups(values: np.ndarray, groups: np.ndarray, accepted: np.ndarray) -> Sums:

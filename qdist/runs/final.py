@@ -12,7 +12,9 @@ from qdist.network.lowering import lower
 from qdist.network.ownership import check_program
 from qdist.network.program import Program
 from qdist.physics.states import State
-from qdist.runs.evolve import Evolution, evolve, reduced, widened
+from qdist.runs.evolution import Evolution
+from qdist.runs.evolve import evolve
+from qdist.runs.reading import reduced, widened
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +56,8 @@ class FinalStates:
         for qubit in qubits:
             if qubit not in known:
                 raise QdistError(f"'{qubit}' must be alive at the end, but is not.{did_you_mean(qubit, known)}")
-        parts = []
-        for part in self.parts:
-            inside = tuple(k for k, wire in enumerate(part.wires) if wire in qubits)
-            if inside:
-                parts.append(Part(part.slot, part.dims, inside, tuple(part.wires[k] for k in inside)))
-        size = {wire: part.dims[k] for part in self.parts for k, wire in enumerate(part.wires)}
-        vector = reduced(self.evolution.vectors, tuple(parts), tuple(qubits))
+        size = {wire: part.size(wire) for part in self.parts for wire in part.wires}
+        vector = reduced(self.evolution, self.parts, tuple(qubits))
         return State(widened(vector, tuple(size[q] for q in qubits)), tuple(qubits))
 
 

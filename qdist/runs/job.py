@@ -1,39 +1,19 @@
-"""A job as a value, and `run`: check, lower, plan, evolve, read."""
+"""A job as a value: one run, completely checked."""
 
-import contextlib
-import sys
-import time
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from qdist.errors import QdistError, did_you_mean
-from qdist.machine.memory import check_memory
-from qdist.machine.plan import Plan
-from qdist.machine.planner import make_plan
-from qdist.network.draws import Draws
 from qdist.network.graph import Network
-from qdist.network.lowering import Lowered, lower
 from qdist.network.ownership import check_program
 from qdist.network.program import Program
 from qdist.physics.metrics import METRICS
-from qdist.runs.ensemble import Ensemble
-from qdist.runs.evolve import evolve
-from qdist.runs.outcomes import MAX_BITS
-from qdist.runs.progress import Progress, silent
-from qdist.runs.report import build_result
-from qdist.runs.results import Result
-from qdist_kernels.transfer import HOST_ENTRIES
 
 MODES = ("exact", "sampled", "postselected")
 PRECISIONS = ("float32", "float64")
 DEFAULT_METRICS = ("fidelity", "concurrence", "log_negativity", "mutual_information", "chsh", "verdict")
-BATCH_BYTES = 2**28
-"""Sampled shots are run in batches of about this size: large enough to hide dispatch, small enough for any machine."""
-MAX_BATCH = 2**14
 
 
 @dataclass(frozen=True)
@@ -68,6 +48,8 @@ class Job:
         record: What to write down.
         title: For the result.
         text: The job file, if there was one.
+        hosts: The names of the nodes that each rank hosts, one entry for each rank; in turn if empty.
+        per_state: How many ranks share one state; chosen if `None`.
     """
 
     program: Program
@@ -80,6 +62,8 @@ class Job:
     record: Recording = Recording()
     title: str = ""
     text: str = ""
+    hosts: tuple[tuple[str, ...], ...] = ()
+    per_state: int | None = None
 
     def __post_init__(self) -> None:
         for name, known in (("mode", MODES), ("precision", PRECISIONS)):
@@ -96,6 +80,8 @@ class Job:
         _check_qubits(self)
         _check_pairs(self)
         _check_correlators(self)
+        _check_hosts(self)
+        _check_per_state(self)
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -160,135 +146,35 @@ def _check_correlators(job: Job) -> None:
             )
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A job made ready: the instructions and the plan of its first batch of shots."""
-
-    job: Job
-    lowered: Lowered
-    plan: Plan
-    batch: int | None
-    keep_state: bool
-
-
-def prepare(job: Job, *, keep_state: bool = True) -> Prepared:
-    """Lower and plan a job without running it.
-
-    Args:
-        job: What to run.
-        keep_state: Whether the final states are wanted; otherwise qubits are dropped as soon as nothing needs them.
-    """
-    if job.mode != "sampled":
-        kept = frozenset(job.postselect)
-        lowered = lower(job.program, job.network, groups=job.pairs, postselected=kept)
-        return Prepared(job, lowered, _plan(job, lowered, None, keep_state), None, keep_state)
-    few = _prepare_shots(job, 4, keep_state)
-    fitting = BATCH_BYTES // max(1, few.plan.peak_bytes // 4) // 4 * 4
-    return _prepare_shots(job, max(4, min(MAX_BATCH, -(-job.shots // 4) * 4, fitting)), keep_state)
-
-
-def _prepare_shots(job: Job, batch: int, keep_state: bool) -> Prepared:
-    lowered = lower(job.program, job.network, groups=job.pairs, draws=Draws(job.seed, 0, batch))
-    return Prepared(job, lowered, _plan(job, lowered, batch, keep_state), batch, keep_state)
-
-
-def _plan(job: Job, lowered: Lowered, shots: int | None, keep_state: bool) -> Plan:
-    outputs = dict(lowered.bits)
-    if job.record.probabilities and not outputs:
-        outputs = {qubit: qubit for qubit in job.program.qubits}
-    keep: tuple[str, ...] | None = None if keep_state else ()
-    if job.record.correlators:
-        keep = None if keep_state else job.program.qubits
-    return make_plan(
-        lowered.instructions,
-        outputs=outputs if job.record.probabilities else {},
-        keep=keep,
-        postselect={lowered.wires[bit]: value for bit, value in job.postselect.items()},
-        shots=shots,
-        itemsize=np.dtype(job.precision).itemsize,
-    )
-
-
-def run(job: Job | str | Path, *, progress: bool = False, keep_state: bool = True) -> Result:
-    """Run a job, or the job file at a path.
-
-    Args:
-        job: A `Job`, or the path of a TOML file.
-        progress: Whether to draw a progress bar on stderr.
-        keep_state: Whether `Result.state` is wanted afterwards.
-
-    Returns:
-        Everything that was recorded, with the final states in memory.
-
-    Raises:
-        QdistError: The job is wrong or does not fit into memory. Nothing was computed.
-    """
-    if not isinstance(job, Job):
-        from qdist.runs.jobfiles.reader import read_job
-
-        job = read_job(job)
-    started = time.perf_counter()
-    prepared = prepare(job, keep_state=keep_state)
-    check_memory(prepared.plan)
-    _check_results(prepared)
-    with _precision(prepared):
-        ensemble = _evolve_all(prepared, Progress("qdist") if progress else silent())
-    return build_result(prepared, ensemble, time.perf_counter() - started)
-
-
-def _evolve_all(prepared: Prepared, bar: Progress) -> Ensemble:
-    job, dtype = prepared.job, np.dtype(prepared.job.precision)
-    ensemble = Ensemble(job.mode, job.record.probabilities, job.record.correlators, job.program.qubits, job.shots)
-    if prepared.batch is None:
-        bar.start(len(prepared.plan.operations))
-        evolution = evolve(prepared.plan, dtype, progress=bar.advance)
-        ensemble.add(prepared.plan, prepared.lowered, evolution)
-        bar.close()
-        return ensemble
-    batch = prepared.batch
-    bar.start(len(prepared.plan.operations) * -(-job.shots // batch))
-    for first in range(0, job.shots, batch):
-        draws = Draws(job.seed, first, batch)
-        if first:
-            lowered = lower(job.program, job.network, groups=job.pairs, draws=draws)
-            prepared = replace(prepared, lowered=lowered, plan=_plan(job, lowered, batch, prepared.keep_state))
-        evolution = evolve(prepared.plan, dtype, draws=draws, progress=bar.advance)
-        ensemble.add(prepared.plan, prepared.lowered, evolution, draws, min(batch, job.shots - first))
-    bar.close()
-    return ensemble
-
-
-def _check_results(prepared: Prepared) -> None:
-    """Raise if something that was asked for cannot be read off at the end."""
-    job, bits = prepared.job, len(prepared.plan.bits)
-    if job.mode != "sampled" and bits > MAX_BITS:
+def _check_hosts(job: Job) -> None:
+    if any(isinstance(rank, str) for rank in job.hosts):
+        raise QdistError(f"`hosts` must be a list of names for each rank, but is {job.hosts!r}.")
+    if len(job.hosts) & (len(job.hosts) - 1):
         raise QdistError(
-            f"A joint distribution must have at most {MAX_BITS} bits, but the program has {bits}. "
-            'Set `probabilities = false` and ask for correlators, or use mode = "sampled".'
+            f"`hosts` must have a list for each rank, and a power of two of them, but has {len(job.hosts)}. "
+            "Join two, or add empty ones."
         )
-    alive = {wire for part in prepared.plan.final for wire in part.wires}
-    for name, place in prepared.plan.bits.items():
-        if place.wire is not None and place.wire not in alive:
+    known = {node.name for node in job.network.nodes}
+    times = Counter(name for rank in job.hosts for name in rank)
+    for name in times:
+        if name not in known:
             raise QdistError(
-                f"A distribution must be of qubits that are alive at the end, but '{name}' is not. "
-                "Name the program's `bits`, or set `probabilities = false`."
+                f"`hosts` must name nodes of the network, but '{name}' is none.{did_you_mean(name, known)}"
             )
-    for string in job.record.correlators:
-        for qubit, letter in zip(job.program.qubits, string, strict=True):
-            if letter != "I" and qubit not in alive:
-                raise QdistError(
-                    f"A correlator must be of qubits that are alive at the end, but '{string}' asks for {letter} of "
-                    f"'{qubit}', which was measured or discarded. Write I there."
-                )
+        if times[name] > 1:
+            raise QdistError(f"`hosts` must name each node once, but names '{name}' more than once. Remove one.")
+    if job.hosts and len(times) < len(known):
+        missing = next(node.name for node in job.network.nodes if node.name not in times)
+        raise QdistError(f"`hosts` must name each node once, but '{missing}' is missing. Add it to a rank.")
 
 
-def _precision(prepared: Prepared) -> Any:
-    """JAX computes in float64 only where it is told to; this says it for one run and leaves no flag behind.
-
-    A run whose vectors all stay on the host does not load JAX at all.
-    """
-    if "jax" not in sys.modules and 2**prepared.plan.largest * prepared.plan.shots <= HOST_ENTRIES:
-        return contextlib.nullcontext()
-    import jax
-
-    return jax.enable_x64(prepared.job.precision == "float64")
+def _check_per_state(job: Job) -> None:
+    count = job.per_state
+    if count is not None and (
+        isinstance(count, bool) or not isinstance(count, int) or count < 1 or count & (count - 1)
+    ):
+        raise QdistError(f"`per_state` must be a power of two, such as 1, 2 or 4, but is {count!r}.")
+    if count is not None and job.hosts and count > len(job.hosts):
+        raise QdistError(
+            f"`per_state` must be at most the number of ranks, {len(job.hosts)} in `hosts`, but is {count}. Lower it."
+        )

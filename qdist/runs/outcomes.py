@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from qdist.machine.plan import BitPlace, Part, Plan
+from qdist.machine.plan import BitPlace, Plan
 from qdist.network.draws import Draws
-from qdist.runs.evolve import Evolution, reduced
+from qdist.runs.evolution import Evolution
+from qdist.runs.reading import reduced
 from qdist_kernels import namespace, transfer
 
 MAX_BITS = 22
@@ -56,12 +57,8 @@ def _pieces(plan: Plan, evolution: Evolution) -> list[tuple[list[str], Any]]:
         if not bits:
             continue
         wires = [str(plan.bits[name].wire) for name in bits]
-        axes = tuple(sorted(part.axes[part.wires.index(wire)] for wire in wires))
-        ordered = tuple(part.wires[part.axes.index(a)] for a in axes)
-        vector = reduced(evolution.vectors, (Part(part.slot, part.dims, axes, ordered),), tuple(wires))
-        sizes = tuple(part.dims[part.wires.index(wire)] for wire in wires)
-        diagonal = vector.reshape(*vector.shape[:-1], *sizes)[(..., *(slice(2) for _ in wires))]
-        pieces.append((bits, _probabilities(diagonal.reshape(*vector.shape[:-1], -1), len(bits))))
+        diagonal = reduced(evolution, [part], tuple(wires), diagonal=True)
+        pieces.append((bits, _probabilities(diagonal, len(bits))))
     return pieces
 
 

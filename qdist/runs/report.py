@@ -1,10 +1,13 @@
 """From sums over shots to the arrays of a result: metrics with standard errors, outcomes, ledger, clusters."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qdist.errors import QdistError
+from qdist.machine.comm import Traffic
 from qdist.network.ledger import Account
 from qdist.network.program import Record as RecordStep
 from qdist.physics import pauli
@@ -16,7 +19,7 @@ from qdist.runs.results import Result, versions
 from qdist.runs.schema import FORMAT_VERSION, NO_PAIR
 
 if TYPE_CHECKING:
-    from qdist.runs.job import Prepared
+    from qdist.runs.prepare import Prepared
 
 Arrays = dict[str, np.ndarray]
 
@@ -24,7 +27,28 @@ MAX_CENSUS = 2000
 """Rows of the clusters over time that are stored; longer runs are thinned, peaks kept."""
 
 
-def build_result(prepared: "Prepared", ensemble: Ensemble, wall_seconds: float) -> Result:
+@dataclass(frozen=True)
+class RankReport:
+    """What one rank did.
+
+    Attributes:
+        nodes: That it hosts.
+        moved: What it sent and received.
+        planned_bytes: Of blocks, as the plan said that it would send; `None` if there was a plan for each batch.
+        block_bytes: The largest block that it held.
+        compute_seconds: Of the evolution, communication apart.
+    """
+
+    nodes: tuple[str, ...]
+    moved: Traffic
+    planned_bytes: int | None
+    block_bytes: int
+    compute_seconds: float
+
+
+def build_result(
+    prepared: "Prepared", ensemble: Ensemble, reports: Sequence[RankReport], wall_seconds: float
+) -> Result:
     """Everything that a run leaves behind."""
     job = prepared.job
     if ensemble.success == 0:
@@ -40,6 +64,7 @@ def build_result(prepared: "Prepared", ensemble: Ensemble, wall_seconds: float) 
     data |= _metric_arrays(prepared, ensemble)
     data |= _network_arrays(prepared)
     data |= _ledger_arrays(account)
+    data |= _traffic_arrays(reports)
     data |= _census_arrays(prepared)
     attributes: dict[str, str | int | float] = {
         "title": job.title or job.program.name,
@@ -49,6 +74,7 @@ def build_result(prepared: "Prepared", ensemble: Ensemble, wall_seconds: float) 
         "precision": job.precision,
         "format_version": FORMAT_VERSION,
         "wall_seconds": wall_seconds,
+        "ranks": len(reports),
         "total_pairs_made": sum(account.made.values()),
         "total_pairs_used": sum(account.used.values()),
         "total_pairs_wasted": sum(account.wasted.values()),
@@ -198,6 +224,24 @@ def _ledger_arrays(account: Account) -> Arrays:
         arrays["ledger/route"] = np.array([f"{a}->{b}" for a, b in account.bits])
         arrays["ledger/bits_sent"] = np.array([float(value) for value in account.bits.values()])
     return arrays
+
+
+def _traffic_arrays(reports: Sequence[RankReport]) -> Arrays:
+    columns: dict[str, list[Any]] = {
+        "rank": list(range(len(reports))),
+        "nodes": [" ".join(report.nodes) for report in reports],
+        "bytes_sent": [report.moved.bytes_sent for report in reports],
+        "bytes_received": [report.moved.bytes_received for report in reports],
+        "collective_bytes": [report.moved.collective_bytes for report in reports],
+        "messages": [report.moved.messages for report in reports],
+        "remaps": [report.moved.remaps for report in reports],
+        "block_bytes": [report.block_bytes for report in reports],
+        "communication_seconds": [report.moved.seconds for report in reports],
+        "compute_seconds": [report.compute_seconds for report in reports],
+    }
+    if all(report.planned_bytes is not None for report in reports):
+        columns["planned_bytes"] = [report.planned_bytes for report in reports]
+    return {f"traffic/{name}": np.array(values) for name, values in columns.items()}
 
 
 def _census_arrays(prepared: "Prepared") -> Arrays:

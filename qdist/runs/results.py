@@ -24,15 +24,18 @@ import numpy as np
 
 from qdist.errors import QdistError, did_you_mean
 from qdist.runs import schema
+from qdist.runs.schema import Axis
 from qdist.version import __version__
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 ABOUT = (
     "Result of one run of qdist, a simulator of quantum states over a network. Text is UTF-8. Each array says its "
-    "unit and definition; NaN means no value. `job` is the text that asked for the run."
+    "unit and definition; NaN means no value. `job` is the text that asked for the run. If it asked for a sweep, the "
+    "swept fields are in /sweep and are the first dimensions of the arrays."
 )
 FORMAT_OF_HDF5 = ("v110", "v110")  # for any HDF5 since 2016; before, the index of chunks had no checksum
 WHOLE_CHUNK = 2**20  # bytes; smaller arrays are one chunk, so that they have one checksum
+SWEEP = "sweep"  # the group of the swept fields
 AGAIN = "Restore it from a copy, or run the job again."
 
 
@@ -46,41 +49,57 @@ class Result:
             `schema.SCHEMA`.
         final: The states at the end of the run, with a method `state(qubits)`. In memory only, never written.
         unknown: What a file held that the schema does not list, by path. It was not read.
+        axes: The swept fields, the leading dimensions of every array that depends on the point. Their values are also
+            `result["sweep/NAME"]`.
     """
 
     attributes: dict[str, str | int | float]
     data: dict[str, np.ndarray]
     final: Any = None
     unknown: tuple[str, ...] = field(default=(), kw_only=True)
+    axes: tuple[Axis, ...] = field(default=(), kw_only=True)
 
     def __getitem__(self, path: str) -> np.ndarray:
+        swept = {f"{SWEEP}/{axis.name}": axis for axis in self.axes}
+        if path in swept:
+            return swept[path].coordinate
         if path not in self.data:
-            raise QdistError(f"This result has no array '{path}'.{did_you_mean(path, self.data)}")
+            raise QdistError(f"This result has no array '{path}'.{did_you_mean(path, [*self.data, *swept])}")
         return self.data[path]
+
+    def dims(self, path: str) -> tuple[str, ...]:
+        """The names of the dimensions of an array, the swept fields first."""
+        return schema.dims_of(path, self[path].shape, self.axes)
 
     def state(self, qubits: Sequence[str]) -> Any:
         """The reduced state of `qubits` at the end of the run, a `qdist.physics.states.State`.
 
         Raises:
-            QdistError: The result was read from a file, which holds no states.
+            QdistError: The result was read from a file or is of a sweep, which keep no states.
         """
         if self.final is None:
             raise QdistError(
-                "`state` needs the states in memory, but this result holds none: files keep metrics, not states. "
-                "Run the program in this Python session, or record the metrics of the pair in the program."
+                "`state` needs the states in memory, but this result holds none: files and sweeps keep metrics, not "
+                "states. Run the program in this Python session, or record the metrics of the pair in the program."
             )
         return self.final.state(qubits)
 
-    def probability(self, outcome: str) -> float:
-        """Probability of the classical bits being `outcome`, such as `"010"`; the first character is the first bit."""
+    def probability(self, outcome: str) -> Any:
+        """Probability of the classical bits being `outcome`, such as `"010"`; the first character is the first bit.
+
+        In the result of a sweep it is an array with one dimension for each swept field.
+        """
         probabilities, outcomes = self["results/probabilities"], self["results/outcome"]
-        num_bits = len(str(outcomes[0])) if len(outcomes) else 0
-        if len(outcome) != num_bits or set(outcome) - {"0", "1"}:
-            raise QdistError(f"`outcome` must be {num_bits} characters 0 or 1, but is '{outcome}'.")
-        return float(probabilities[outcomes == outcome].sum())
+        lengths = np.unique(np.char.str_len(outcomes)).tolist() if len(outcomes) else [0]
+        if len(outcome) not in lengths or set(outcome) - {"0", "1"}:
+            wanted = " or ".join(map(str, lengths))
+            raise QdistError(f"`outcome` must be {wanted} characters 0 or 1, but is '{outcome}'.")
+        found = probabilities[..., outcomes == outcome].sum(axis=-1)
+        return found if self.axes else float(found)
 
     def __repr__(self) -> str:
         words = [repr(self.attributes.get("title", "")), str(self.attributes.get("mode", ""))]
+        words += [" × ".join(str(len(axis.values)) for axis in self.axes) + " points"] if self.axes else []
         words += [f"{len(self[path])} {name}" for path, name in _COUNTED if path in self.data]
         return f"Result({', '.join(word for word in words if word)})"
 
@@ -161,13 +180,15 @@ def write_result(result: Result, path: str | os.PathLike[str]) -> None:
     """
     attributes = {name: _plain(value) for name, value in result.attributes.items()}
     attributes = {**versions(), "about": ABOUT, **attributes, "format_version": schema.FORMAT_VERSION}
+    if result.axes:
+        attributes[SWEEP] = " ".join(axis.name for axis in result.axes)
     data = {name: _array(value) for name, value in result.data.items()}
-    schema.check_attributes(attributes)
-    schema.check_data(data)
+    schema.check_attributes(attributes, result.axes)
+    schema.check_data(data, result.axes)
     check_writable(path)
     target = Path(path).resolve()
     try:
-        _replace(target, _image(attributes, data))
+        _replace(target, _image(attributes, data, result.axes))
     except OSError as error:
         raise _cannot_write(path, error) from error
 
@@ -181,17 +202,40 @@ def _array(value: Any) -> np.ndarray:
     return array.astype(str) if array.dtype.kind in "OT" else array
 
 
-def _image(attributes: Mapping[str, Any], data: Mapping[str, np.ndarray]) -> bytes:
+def _image(attributes: Mapping[str, Any], data: Mapping[str, np.ndarray], axes: Sequence[Axis]) -> bytes:
     """The bytes of the file, built without touching a disk."""
     stream = io.BytesIO()
+    dims = {path: schema.dims_of(path, data[path].shape, axes) for path in schema.SCHEMA if path in data}
     with h5py.File(stream, "w", libver=FORMAT_OF_HDF5, track_order=True) as file:
         for name in schema.ATTRIBUTES:
             if name in attributes:
                 _write_attribute(file, name, attributes[name])
-        paths = [path for path in schema.SCHEMA if path in data]
-        datasets = {path: _write_array(file, path, data[path]) for path in paths}
-        _attach_coordinates(datasets)
+        scales = _write_axes(file, dims, axes)
+        datasets = {path: _write_array(file, path, data[path]) for path in dims}
+        _attach_coordinates(datasets, scales, dims)
     return stream.getvalue()
+
+
+def _write_axes(file: h5py.File, dims: Mapping[str, tuple[str, ...]], axes: Sequence[Axis]) -> dict[str, h5py.Dataset]:
+    """The swept fields, once in `/sweep` and once in each group that needs them: netCDF looks no further than up."""
+    scales = {}
+    groups = dict.fromkeys([SWEEP, *(path.partition("/")[0] for path in dims)])
+    for folder in groups if axes else ():
+        named = {name for path, names in dims.items() if path.startswith(f"{folder}/") for name in names}
+        for axis in axes:
+            if folder != SWEEP and axis.name not in named:
+                continue
+            dataset = _create(_group(file, folder), axis.name, axis.coordinate)
+            meaning = {"path": axis.path, "units": axis.units, "long_name": axis.long_name}
+            for name, text in {**meaning, "definition": schema.AXIS.definition}.items():
+                _write_attribute(dataset, name, text)
+            dataset.make_scale(axis.name)
+            scales[f"{folder}/{axis.name}"] = dataset
+    return scales
+
+
+def _group(file: h5py.File, name: str) -> h5py.Group:
+    return file[name] if name in file else file.create_group(name, track_order=True)
 
 
 def _write_attribute(owner: Any, name: str, value: str | int | float) -> None:
@@ -205,7 +249,7 @@ def _write_attribute(owner: Any, name: str, value: str | int | float) -> None:
 def _write_array(file: h5py.File, path: str, array: np.ndarray) -> h5py.Dataset:
     variable = schema.SCHEMA[path]
     folder, _, name = path.rpartition("/")
-    group = file[folder] if folder in file else file.create_group(folder, track_order=True)
+    group = _group(file, folder)
     if variable.kind == "text":
         array = np.char.encode(array, "utf-8")
         # At least two bytes: the netCDF library takes entries of one byte for the characters of one word.
@@ -246,18 +290,21 @@ def _create_scalar(group: h5py.Group, name: str, array: np.ndarray) -> h5py.Data
     return h5py.Dataset(identifier)
 
 
-def _attach_coordinates(datasets: Mapping[str, h5py.Dataset]) -> None:
+def _attach_coordinates(
+    datasets: Mapping[str, h5py.Dataset], axes: Mapping[str, h5py.Dataset], dims: Mapping[str, tuple[str, ...]]
+) -> None:
     """Name the dimensions (netCDF-4 dimension scales), and for records their time and label (CF `coordinates`)."""
-    scales = {path: path.rpartition("/")[2] for path in datasets if path.rpartition("/")[2] in schema.SCHEMA[path].dims}
-    for path, dim in scales.items():
-        datasets[path].make_scale(dim)
+    scales = {path: dataset for path, dataset in datasets.items() if schema.is_coordinate(path)}
+    for path, dataset in scales.items():
+        dataset.make_scale(path.rpartition("/")[2])
     for path, dataset in datasets.items():
-        dims = schema.dims_of(path, dataset.shape) if path not in scales else ()
-        for axis, dim in enumerate(dims):
-            dataset.dims[axis].attach_scale(datasets[schema.coordinate(path, dim)])
+        names = dims[path] if path not in scales else ()
+        for number, dim in enumerate(names):
+            where = schema.coordinate(path, dim)
+            dataset.dims[number].attach_scale(axes[where] if where in axes else scales[where])
         beside = {name: schema.coordinate(path, name) for name in schema.RECORD_COORDINATES}
         found = [name for name, where in beside.items() if where in datasets]
-        if found and "step" in dims and path not in beside.values():
+        if found and "step" in names and path not in beside.values():
             _write_attribute(dataset, "coordinates", " ".join(found))
 
 
@@ -292,10 +339,12 @@ def read_result(path: str | os.PathLike[str]) -> Result:
     _check_signature(Path(path))
     try:
         with h5py.File(path, "r", locking=False) as file:
-            attributes = _read_attributes(file)
-            data, unknown = _read_groups(file, os.path.getsize(path))
-            schema.check_data(data)
-            return Result(attributes, data, unknown=unknown)
+            attributes, size = _read_attributes(file), os.path.getsize(path)
+            axes = _read_axes(file, str(attributes.get(SWEEP, "")).split(), size)
+            schema.check_attributes(attributes, axes)
+            data, unknown = _read_groups(file, axes, size)
+            schema.check_data(data, axes)
+            return Result(attributes, data, unknown=unknown, axes=axes)
     except QdistError as error:
         raise QdistError(f"'{path}' cannot be read. {error}") from error
     except Exception as error:  # on damaged bytes h5py raises nearly any type: OSError, RuntimeError, KeyError, …
@@ -326,19 +375,17 @@ def _read_attributes(file: h5py.File) -> dict[str, str | int | float]:
             f"Its format must be at most {schema.FORMAT_VERSION}, but is {version}: a newer qdist wrote it. "
             "Upgrade with `pip install --upgrade qdist`."
         )
-    attributes = {name: _read_attribute(file, name) for name in schema.ATTRIBUTES if name in file.attrs}
-    schema.check_attributes(attributes)
-    return attributes
+    return {name: _read_attribute(file, name) for name in schema.ATTRIBUTES if name in file.attrs}
 
 
-def _read_attribute(file: h5py.File, name: str) -> str | int | float:
-    attribute = file.attrs.get_id(name)
-    if attribute.shape != () or attribute.dtype.kind not in "Siuf" or attribute.dtype.itemsize > _size(file):
+def _read_attribute(owner: Any, name: str) -> str | int | float:
+    attribute = owner.attrs.get_id(name)
+    if attribute.shape != () or attribute.dtype.kind not in "Siuf" or attribute.dtype.itemsize > _size(owner.file):
         raise QdistError(
             f"Attribute `{name}` must be one number or text of fixed length, but is {attribute.dtype} of shape "
             f"{attribute.shape}. {AGAIN}"
         )
-    value = file.attrs[name].item()
+    value = owner.attrs[name].item()
     return value.decode() if isinstance(value, bytes) else value
 
 
@@ -346,21 +393,49 @@ def _size(file: h5py.File) -> int:
     return file.id.get_filesize()
 
 
-def _read_groups(file: h5py.File, file_bytes: int) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+def _read_axes(file: h5py.File, names: Sequence[str], file_bytes: int) -> tuple[Axis, ...]:
+    axes = []
+    group = dict(_members(file)).get(SWEEP) if names else None
+    members = dict(_members(group)) if isinstance(group, h5py.Group) else {}
+    for name in names:
+        values = _read_axis(members.get(name), f"{SWEEP}/{name}", file_bytes)
+        meaning = {key: str(_read_attribute(members[name], key)) for key in ("path", "units", "long_name")}
+        axes.append(Axis(name, values=tuple(values.tolist()), **meaning))
+    return tuple(axes)
+
+
+def _read_axis(dataset: Any, path: str, file_bytes: int) -> np.ndarray:
+    if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 1 or dataset.dtype.kind not in "fi":
+        raise QdistError(f"`{path}` must be a list of numbers, but is none. {AGAIN}")
+    _check_storage(dataset, path, file_bytes)
+    return np.asarray(dataset[()])
+
+
+def _read_groups(
+    file: h5py.File, axes: Sequence[Axis], file_bytes: int
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     data = {}
     unknown = [name for name in file.attrs if name not in schema.ATTRIBUTES]
-    groups = {path.partition("/")[0] for path in schema.SCHEMA}
+    groups = {path.partition("/")[0] for path in schema.SCHEMA} | ({SWEEP} if axes else set())
+    swept = {axis.name: axis for axis in axes}
     for folder, member in _members(file):
         if folder not in groups or not isinstance(member, h5py.Group):
             unknown.append(folder)
             continue
         for name, dataset in _members(member):
             path = f"{folder}/{name}"
-            if path not in schema.SCHEMA:
+            if name in swept:
+                _check_copy(_read_axis(dataset, path, file_bytes), path, swept[name])
+            elif path in schema.SCHEMA:
+                data[path] = _read_array(dataset, path, axes, file_bytes)
+            else:
                 unknown.append(path)
-                continue
-            data[path] = _read_array(dataset, path, file_bytes)
     return data, tuple(unknown)
+
+
+def _check_copy(values: np.ndarray, path: str, axis: Axis) -> None:
+    if tuple(values.tolist()) != axis.values:
+        raise QdistError(f"`{path}` must be equal to `{SWEEP}/{axis.name}`, but is not. {AGAIN}")
 
 
 def _members(group: h5py.Group) -> Iterator[tuple[str, Any]]:
@@ -370,10 +445,10 @@ def _members(group: h5py.Group) -> Iterator[tuple[str, Any]]:
         yield name, group[name] if hard else None
 
 
-def _read_array(dataset: Any, path: str, file_bytes: int) -> np.ndarray:
+def _read_array(dataset: Any, path: str, axes: Sequence[Axis], file_bytes: int) -> np.ndarray:
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
         raise QdistError(f"`{path}` must be an array, but is a group, a link or empty. {AGAIN}")
-    schema.dims_of(path, dataset.shape)
+    schema.dims_of(path, dataset.shape, axes)
     is_text = dataset.dtype.kind == "S"
     schema.check_kind(path, np.dtype("U") if is_text else dataset.dtype)
     _check_storage(dataset, path, file_bytes)

@@ -3,9 +3,14 @@
 A file has text and numbers as root attributes (`ATTRIBUTES`) and arrays in groups (`SCHEMA`, by path). Every
 dimension of an array has a coordinate: the array of that name in the same group. NaN means that there is no value,
 for example a pair that does not exist at a step.
+
+The result of a sweep has an `Axis` for each swept field. The axes are the leading dimensions of every array that
+depends on the point; the table says the others. An attribute is there only if it is the same at every point.
 """
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +19,15 @@ import numpy as np
 from qdist.errors import QdistError, did_you_mean
 from qdist.physics.metrics import METRICS, VERDICTS
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2 has sweeps; a file of version 1 is one of version 2 without any."""
 
 KINDS = {"float": "f", "int": "i", "number": "fi", "text": "U"}
 KIND_NAMES = {"float": "real numbers", "int": "signed integers", "number": "numbers", "text": "text"}
 
 NO_PAIR = -1  # the verdict where a pair does not exist; other metrics have NaN there
+
+AXIS_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,8 @@ class Variable:
         definition: The formula or the convention, in a sentence.
         flags: For codes: what each value means.
         fewer_dims: Whether trailing dimensions may be missing (a metric of the whole state has no pair).
+        missing: What stands where a point of a sweep has no value; text has "".
+        once: Whether a sweep stores it without the axes if all of its points agree.
     """
 
     dims: tuple[str, ...]
@@ -43,6 +53,57 @@ class Variable:
     definition: str
     flags: Mapping[int, str] = field(default_factory=dict)
     fewer_dims: bool = False
+    missing: float = math.nan
+    once: bool = False
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A swept field of a job: a leading dimension of all that depends on it.
+
+    Attributes:
+        name: Of its dimension, and of its coordinate in the group `/sweep`: `"links_0_fidelity"`.
+        path: Of the field in the job file: `"links[0].fidelity"`.
+        values: One for each place along the dimension, all integers if the field is one.
+        units: SI unit, `"1"` for a plain number.
+        long_name: What to write on an axis.
+
+    Raises:
+        QdistError: The name cannot be that of a coordinate, or there are no values, or one is no number or there twice.
+    """
+
+    name: str
+    path: str
+    values: tuple[float, ...]
+    units: str = "1"
+    long_name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(self.values))
+        if not AXIS_NAME.fullmatch(self.name):
+            raise QdistError(
+                f"The name of an axis must be a letter, then letters, digits and `_`, but is {self.name!r}. Rename it."
+            )
+        odd = [v for v in self.values if isinstance(v, bool) or not isinstance(v, int | float) or math.isnan(v)]
+        if odd or not self.values or len(set(self.values)) != len(self.values):
+            found = f"one is {odd[0]!r}" if odd else "one is there twice" if self.values else "there are none"
+            raise QdistError(f"The axis `{self.name}` must have different numbers, but {found}. Change them.")
+
+    @property
+    def coordinate(self) -> np.ndarray:
+        """The values as an array of int64 or float64, shape (n,)."""
+        return np.array(self.values, np.int64 if all(isinstance(v, int) for v in self.values) else np.float64)
+
+
+AXIS = Variable(
+    ("NAME",),
+    "number",
+    "",
+    "",
+    "Values of a swept field of the job, named by its path: the attribute `path` has it unchanged. NAME is a leading "
+    "dimension of every array that depends on the field, and each group with such an array has a copy.",
+)
+"""What every coordinate in `/sweep` is; unit and name are those of the axis."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +121,11 @@ ATTRIBUTES = {
     "qdist_version": Attribute(str, "The qdist that wrote the file.", required=True),
     "mode": Attribute(str, "How measurements were treated: exact, sampled or postselected.", required=True),
     "precision": Attribute(str, "Floating-point type of the state: float32 or float64.", required=True),
-    "seed": Attribute(int, "Seed of all random numbers of the run.", required=True),
+    "seed": Attribute(int, "Seed of all random numbers of the run, unless it is swept.", required=True),
     "title": Attribute(str, "The title of the job."),
     "job": Attribute(str, "The whole text of the job file; empty for a run started from Python."),
     "shots": Attribute(int, "Number of trajectories in sampled mode."),
+    "sweep": Attribute(str, "Names of the coordinates in /sweep, separated by spaces, in the order of the dimensions."),
     "bits": Attribute(
         str, "Names of the classical bits, separated by spaces, in the order of an outcome's characters."
     ),
@@ -99,6 +161,7 @@ _RESULTS = {
         "probability",
         "P(outcome), given that every herald succeeded; the fraction of the shots in sampled mode. "
         "An outcome that is not listed has probability 0.",
+        missing=0,
     ),
     "results/probabilities_stderr": Variable(
         ("outcome",),
@@ -106,8 +169,9 @@ _RESULTS = {
         "1",
         "standard error of the probability",
         "√(p(1−p)/n), n shots that passed every herald.",
+        missing=0,
     ),
-    "results/counts": Variable(("outcome",), "int", "1", "counts", "Number of shots with this outcome."),
+    "results/counts": Variable(("outcome",), "int", "1", "counts", "Number of shots with this outcome.", missing=0),
     "results/pauli": Variable(
         ("pauli",),
         "text",
@@ -145,7 +209,7 @@ _SERIES = {
         "time",
         "Simulated time of the record, averaged over all histories, whether their heralds succeed or not.",
     ),
-    "metrics/label": Variable(("step",), "text", "", "label", "What the program calls this record."),
+    "metrics/label": Variable(("step",), "text", "", "label", "What the program calls this record.", once=True),
     "metrics/pair": Variable(
         ("pair",), "text", "", "pair", "The qubits or nodes that are compared, joined by hyphens: alice/0-bob/0."
     ),
@@ -167,7 +231,8 @@ def _of_metrics() -> dict[str, Variable]:
         words, definition = name.replace("_", " "), f"{metric.description} {metric.convention}"
         kind = "int" if name == "verdict" else "float"
         flags = {NO_PAIR: "no_pair", **dict(enumerate(VERDICTS))} if name == "verdict" else {}
-        table[f"metrics/{name}"] = Variable(_PER_PAIR, kind, metric.unit, words, definition, flags, fewer_dims=True)
+        missing = NO_PAIR if name == "verdict" else math.nan
+        table[f"metrics/{name}"] = Variable(_PER_PAIR, kind, metric.unit, words, definition, flags, True, missing)
         if name != "verdict":
             words = f"standard error of the {words}"
             table[f"metrics/{name}_stderr"] = Variable(_PER_PAIR, kind, metric.unit, words, _JACKKNIFE, fewer_dims=True)
@@ -185,19 +250,68 @@ _RESOURCES = {
     "ledger/attempts": Variable(("link",), "number", "1", "attempts", "Expected number of heralding attempts."),
     "ledger/route": Variable(("route",), "text", "", "route", "Sender and receiver, as alice->bob."),
     "ledger/bits_sent": Variable(("route",), "number", "1", "bits sent", "Expected number of classical bits sent."),
+    "traffic/rank": Variable(("rank",), "int", "1", "rank", "Number of an MPI process of the run."),
+    "traffic/nodes": Variable(
+        ("rank",), "text", "", "nodes", "The nodes that the rank hosts, separated by spaces.", once=True
+    ),
+    "traffic/bytes_sent": Variable(
+        ("rank",), "int", "byte", "bytes sent", "Of blocks of the state, by the rank.", missing=0
+    ),
+    "traffic/bytes_received": Variable(
+        ("rank",), "int", "byte", "bytes received", "Of blocks, by the rank.", missing=0
+    ),
+    "traffic/planned_bytes": Variable(
+        ("rank",),
+        "int",
+        "byte",
+        "bytes planned",
+        "Of blocks, as the plan said before the run that the rank would send.",
+        missing=0,
+    ),
+    "traffic/collective_bytes": Variable(
+        ("rank",), "int", "byte", "bytes summed", "Of numbers that all ranks summed, such as probabilities.", missing=0
+    ),
+    "traffic/messages": Variable(("rank",), "int", "1", "messages", "Parts of blocks that the rank sent.", missing=0),
+    "traffic/remaps": Variable(
+        ("rank",), "int", "1", "remaps", "Changes of layout that the rank took part in.", missing=0
+    ),
+    "traffic/block_bytes": Variable(
+        ("rank",),
+        "int",
+        "byte",
+        "largest block",
+        "What the rank held of the largest cluster that was split; 0 if none was.",
+        missing=0,
+    ),
+    "traffic/communication_seconds": Variable(
+        ("rank",), "float", "s", "time in communication", "On the clock on the wall, waiting for other ranks included."
+    ),
+    "traffic/compute_seconds": Variable(
+        ("rank",), "float", "s", "time in compute", "On the clock on the wall, of the evolution without communication."
+    ),
     "plan/step": Variable(
         ("step",), "int", "1", "step", "Index of an instruction of the plan; long plans are thinned, peaks kept."
     ),
-    "plan/clusters": Variable(("step",), "int", "1", "clusters", "Number of clusters after the instruction."),
+    "plan/clusters": Variable(
+        ("step",), "int", "1", "clusters", "Number of clusters after the instruction.", missing=0, once=True
+    ),
     "plan/largest": Variable(
         ("step",),
         "int",
         "1",
         "index bits of the largest cluster",
         "Two for each of its qubits and one for each of its classical bits: its vector has 2^this entries.",
+        missing=0,
+        once=True,
     ),
     "plan/bytes": Variable(
-        ("step",), "int", "byte", "memory", "Memory of all correlation vectors after the instruction."
+        ("step",),
+        "int",
+        "byte",
+        "memory",
+        "Memory of all correlation vectors after the instruction.",
+        missing=0,
+        once=True,
     ),
 }
 
@@ -213,17 +327,27 @@ def coordinate(path: str, dim: str) -> str:
     return f"{path.rpartition('/')[0]}/{dim}"
 
 
-def dims_of(path: str, shape: tuple[int, ...]) -> tuple[str, ...]:
-    """The names of the dimensions of the array at `path`.
+def is_coordinate(path: str) -> bool:
+    """Whether the array at `path` is that of a dimension: the axes of a sweep never lead it."""
+    return path.rpartition("/")[2] in SCHEMA[path].dims
+
+
+def dims_of(path: str, shape: tuple[int, ...], axes: Sequence[Axis] = ()) -> tuple[str, ...]:
+    """The names of the dimensions of the array at `path`: those of the axes of a sweep, then those of the table.
 
     Raises:
         QdistError: The number of dimensions is not one the table allows.
     """
     variable = SCHEMA[path]
-    fits = len(shape) == len(variable.dims) or (variable.fewer_dims and 0 < len(shape) < len(variable.dims))
-    if not fits:
-        raise QdistError(f"`{path}` must have the dimensions ({', '.join(variable.dims)}), but has the shape {shape}.")
-    return variable.dims[: len(shape)]
+    lead = tuple(axis.name for axis in axes)
+    if is_coordinate(path) or (variable.once and len(shape) == len(variable.dims)):
+        lead = ()
+    own = len(shape) - len(lead)
+    if own == len(variable.dims) or (variable.fewer_dims and 0 < own < len(variable.dims)):
+        return lead + variable.dims[:own]
+    raise QdistError(
+        f"`{path}` must have the dimensions ({', '.join(lead + variable.dims)}), but has the shape {shape}."
+    )
 
 
 def check_kind(path: str, dtype: np.dtype) -> None:
@@ -233,25 +357,36 @@ def check_kind(path: str, dtype: np.dtype) -> None:
         raise QdistError(f"`{path}` must hold {KIND_NAMES[kind]}, but holds {dtype}.")
 
 
-def check_data(data: Mapping[str, np.ndarray]) -> None:
+def check_data(data: Mapping[str, np.ndarray], axes: Sequence[Axis] = ()) -> None:
     """Raise unless every array has a known path, the right kind, and a coordinate of the right length per dimension."""
+    swept = {axis.name: axis.coordinate for axis in axes}
     for path, array in data.items():
         if path not in SCHEMA:
             raise QdistError(f"A result has no array '{path}'.{did_you_mean(path, SCHEMA)}")
         check_kind(path, array.dtype)
-        for dim, size in zip(dims_of(path, array.shape), array.shape, strict=True):
-            along = data.get(coordinate(path, dim))
+        for dim, size in zip(dims_of(path, array.shape, axes), array.shape, strict=True):
+            along = swept.get(dim, data.get(coordinate(path, dim)))
             found = "is missing" if along is None else f"has {len(along)}" if along.ndim else "has no dimension"
             if along is None or along.shape != (size,):
-                raise QdistError(
-                    f"`{path}` must have one entry per `{coordinate(path, dim)}`, but it has {size} and that {found}."
-                )
+                where = f"sweep/{dim}" if dim in swept else coordinate(path, dim)
+                raise QdistError(f"`{path}` must have one entry per `{where}`, but it has {size} and that {found}.")
 
 
-def check_attributes(attributes: Mapping[str, Any]) -> None:
-    """Raise unless every attribute is known and of its type, and none that is required is missing."""
+def _check_names(axes: Sequence[str]) -> None:
+    """Raise unless the coordinates of the axes can stand beside all others in one group."""
+    arrays = {path.rpartition("/")[2] for path in SCHEMA}
+    for number, name in enumerate(axes):
+        if name in arrays or name in axes[:number]:
+            found = "an array" if name in arrays else "another axis"
+            raise QdistError(f"The name of an axis must be its own, but {found} is called '{name}' too. Rename it.")
+
+
+def check_attributes(attributes: Mapping[str, Any], axes: Sequence[Axis] = ()) -> None:
+    """Raise unless every attribute is known and of its type, none that must be is missing, and the axes have names."""
+    _check_names([axis.name for axis in axes])
+    swept = {axis.path.rpartition(".")[2] for axis in axes if axis.path.startswith("run.")}
     for name, attribute in ATTRIBUTES.items():
-        if attribute.required and name not in attributes:
+        if attribute.required and name not in attributes and name not in swept:
             raise QdistError(f"A result must have the attribute `{name}`, but has none.")
     for name, value in attributes.items():
         if name not in ATTRIBUTES:
@@ -267,8 +402,9 @@ def check_attributes(attributes: Mapping[str, Any]) -> None:
 def markdown() -> str:
     """The table as Markdown, for the documentation."""
     lines = ["| path | dimensions | kind | unit | what it is |", "|---|---|---|---|---|"]
-    for path, variable in SCHEMA.items():
+    for path, variable in {**SCHEMA, "sweep/NAME": AXIS}.items():
         dims = ", ".join(variable.dims) or "scalar"
         what = variable.definition.replace("|", "\\|")
-        lines.append(f"| `{path}` | {dims} | {variable.kind} | {variable.units or '–'} | {what} |")
+        units = "its own" if variable is AXIS else variable.units or "–"
+        lines.append(f"| `{path}` | {dims} | {variable.kind} | {units} | {what} |")
     return "\n".join(lines) + "\n"

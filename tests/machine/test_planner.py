@@ -103,7 +103,7 @@ def test_a_state_that_cannot_fit_is_refused_with_what_is_needed_and_what_would_f
     plan = qd.prepare(brickwork(16)).plan
 
     with pytest.raises(
-        QdistError, match=r"has, 1 GiB, but the largest cluster has 16 qubits .* needs 28 GiB.*qubits fit"
+        QdistError, match=r"has, 1 GiB, but the largest cluster has 16 qubits .* needs 20 GiB.*qubits fit"
     ):
         check_memory(plan)
 

@@ -19,7 +19,8 @@ from qdist.network.program import (
     bit_is,
 )
 from qdist.network.protocols import build_protocol, swap
-from qdist.runs.job import Job, run
+from qdist.runs.execute import run
+from qdist.runs.job import Job
 
 FIRST, SECOND = ("n0/0", "n1/0"), ("n1/1", "n2/0")
 

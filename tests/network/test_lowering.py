@@ -32,7 +32,8 @@ from qdist.network.program import (
 from qdist.physics.channels import amplitude_damping
 from qdist.physics.gates import GATES, gate, unitary_gate
 from qdist.physics.states import from_matrix, werner
-from qdist.runs.job import Job, run
+from qdist.runs.execute import run
+from qdist.runs.job import Job
 from tests.programs import depolarizing_kraus
 from tests.reference import PAULI, Reference, kron
 from tests.tolerances import TOLERANCE

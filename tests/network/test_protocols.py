@@ -40,7 +40,8 @@ from qdist.physics.channels import Channel
 from qdist.physics.gates import gate, unitary_gate
 from qdist.physics.metrics import bell_fidelity
 from qdist.physics.states import bell_diagonal, from_matrix
-from qdist.runs.job import Job, run
+from qdist.runs.execute import run
+from qdist.runs.job import Job
 from tests.programs import depolarizing_kraus, projectors
 from tests.reference import PAULI, Reference, kron
 from tests.tolerances import TOLERANCE

@@ -27,7 +27,8 @@ from qdist.network.timing import DrawnClock, ExactClock, Moment, RandomOrderErro
 from qdist.network.waiting import Race
 from qdist.physics.channels import dephasing
 from qdist.physics.states import bell
-from qdist.runs.job import Job, run
+from qdist.runs.execute import run
+from qdist.runs.job import Job
 
 T1, T2 = 7.0, 5.0
 SLOW = Device(

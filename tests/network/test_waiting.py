@@ -28,7 +28,8 @@ from qdist.network.protocols import build_protocol
 from qdist.network.timing import RandomOrderError
 from qdist.network.waiting import Race
 from qdist.physics.states import werner
-from qdist.runs.job import Job, Recording, run
+from qdist.runs.execute import run
+from qdist.runs.job import Job, Recording
 from tests.reference import kron
 from tests.tolerances import TOLERANCE
 

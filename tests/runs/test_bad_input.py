@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from qdist.runs import job as job_module
+from qdist.runs import execute
 from qdist.runs.cli import main
 
 QFT = """[run]
@@ -47,7 +47,7 @@ IN_CIRCUIT_JOB = (
     ("seed = 1", "sed = 1", "line 2, `run.sed`", "no field 'sed'", "Did you mean 'seed'?"),
     ("seed = 1", "probabilities = true", "line 2, `run.probabilities`", "It belongs to [record]."),
     ("[noise]", "[nois]", "line 6, `nois`", "no section 'nois'", "Did you mean 'noise'?"),
-    ("[noise]", "[sweep]", "line 6, `sweep`", "no section 'sweep'"),
+    ("[noise]", "[sweep]", "line 7, `sweep.one_qubit", "A job has no section 'one_qubit'"),
     ("[run]", "[[run]]", "line 1, `run`", "Write [run] instead of [[run]]."),
     ("[run]\nseed = 1\n", "seed = 1\n[run]\n", "line 1, `seed`", "It belongs to [run]."),
     ("seed = 1", 'seed = "1"', "line 2, `run.seed`", "must be a whole number, but is '1'", "without quotes"),
@@ -155,10 +155,104 @@ IN_SHAPE_JOB = (
     ("[network]\n", "[network]\nqubits = 1\n", "line 2, `network.qubits`", "must be at least 2 for this protocol"),
     ('[network]\ntopology = "chain"\nnodes = 3\n', "", "line 2, `program.protocol`", "must have a network"),
 )  # fmt: skip
+# What follows [sweep] or [ranks] at the end of a job, from line 17 of CHAIN and line 7 of SHAPE on, and the message.
+IN_SWEEP_OF_CHAIN = (
+    ('"links[0].lenght" = [1]', "line 17, `sweep.links[0].lenght`", "no field 'lenght'. Did you mean 'length'?"),
+    ('"link[0].length" = [1]', "A job has no section 'link'. Did you mean 'links'?"),
+    ('"links[1].length" = [1]', "`links[1]` must be an entry", "`links` has [0]"),
+    ('"nodes[7].qubits" = [1]', "`nodes` has [0] to [1]", "Change the number."),
+    ('"links.length" = [1]', "`links` must be given with a number", 'Write "links[0].length"'),
+    ('"links[0]" = [1]', "`links[0]` must be a number, but is a table", '"links[0].length"'),
+    ('"links" = [1]', "`links` must be a number, but is a list", "Sweep a number in it"),
+    ('"links[0].length.x" = [1]', "`links[0].length` must be a table to have a field 'x', but is a number"),
+    ('"links[0].length[0]" = [1]', "`links[0].length` must be a list to have an entry [0]"),
+    ('"links[0].between[0]" = [1]', "must be a number, but is text"),
+    ('"links[0].weights[0]" = [1]', "`links[0].weights[0]` must be an entry", "has none"),
+    ('"program.scheme" = [1]', "`program.scheme` must be a number, but is text"),
+    ('"program.rouns" = [1]', "Protocol 'purification' has no field 'rouns'. Did you mean 'rounds'?"),
+    ('"run.mode" = [1]', "line 17, `sweep.run.mode`: `run.mode` must be a number, but is text. Sweep a number."),
+    ('"record.probabilities" = [1]', "must be a number, but is true or false"),
+    ('"nodes[0].device.t3" = [1]', "A device has no field 't3'."),
+    ('"nodes[0].device.preset" = [1]', "must be a number, but is text"),
+    ('"network.link.length" = [1]', "there is no section [network]", '"links[0].length"'),
+    ('"noise.readout.p01" = [0.1]', "line 17, `noise`: Section [noise] must be left out with a protocol"),
+    ('"sweep.x" = [1]', "must be the same at all points"),
+    ('"ranks.per_state" = [1, 2]', "results do not depend on it. Set it in [ranks]."),
+    ('"links 0" = [1]', "must be a path such as", "but is 'links 0'"),
+    ('"" = [1]', "must be a path such as"),
+    ("program.rounds = [1]", "line 17, `sweep.program.rounds`: A path must be in quotes", 'Write "program.rounds" = '),
+    ("[sweep.program]\nrounds = [1]", "line 18, `sweep.program.rounds`: A path must be in quotes"),
+    ("links.length = [1]", "line 17, `sweep.links.length`", 'Write "links[0].length"'),
+    ('"links[0].length" = 1', "`links[0].length` must be a list of numbers or a range", "but is 1"),
+    ('"links[0].length" = "1"', "must be a list of numbers or a range", "but is '1'"),
+    ('"links[0].length" = []', "must have at least one value, but the list is empty"),
+    ('"links[0].length" = [1,\n"2"]', "line 18, `sweep.links[0].length[1]`", "must be a number, but is '2'"),
+    ('"links[0].length" = [true]', "must be a number, but is true"),
+    ('"links[0].length" = [[1]]', "must be a number, but is a list of 1"),
+    ('"links[0].length" = [2020-01-01]', "must be a number, but is 2020-01-01"),
+    ('"links[0].length" = [nan]', "`length` must be a number, but is nan"),
+    ('"links[0].length" = [inf]', "`length` must be finite, but is inf"),
+    ('"nodes[1].device.t2" = [-inf]', "`t2` must be finite, but is -inf"),
+    ('"links[0].length" = [' + "9" * 30 + "]", "must fit into 64 bits"),
+    ('"links[0].length" = [1, 2, 1.0]', "`sweep.links[0].length[2]`", "once each, but 1.0 is entry 0 too"),
+    ('"run.seed" = [1.0]', "`run.seed` must be a whole number, but is 1.0. Write 1 without a decimal point."),
+    ('"program.rounds" = [1.5]', "`program.rounds` must be a whole number, but is 1.5."),
+    ('"links[0].fidelity" = [0.9, 1.2]', "line 17, `links[0].fidelity`", "1.2. This is at `links[0].fidelity` = 1.2."),
+    ('"program.rounds" = [1, 99]', "line 17, `program.rounds`", "from 0 to 10", "This is at `program.rounds` = 99."),
+    ('"run.shots" = [10]', "line 17, `run.shots`", 'set mode = "sampled"'),
+    ('"nodes[1].device.t1" = [0.5]', "line 8, `nodes[1].device.t2`", "at most 2·t1 = 1 s", "device.t1` = 0.5."),
+    ('"links[0].length" = { start = 1, stop = 2 }', "line 17, `sweep.links[0].length.num`", "A range must have `num`"),
+    ('"links[0].length" = { strat = 1, stop = 2, num = 2 }', "A range has no field 'strat'. Did you mean 'start'?"),
+    ('"links[0].length" = {}', "A range must have `start`, but it is missing"),
+    ('"links[0].length" = { start = 1, stop = 2, num = 1 }', "`num` must be at least 2, but is 1"),
+    ('"links[0].length" = { start = 1, stop = 2, num = 2.5 }', "`num` must be a whole number, but is 2.5"),
+    ('"links[0].length" = { start = 1, stop = 2, num = 1000000 }', "`num` must be at most 100000"),
+    ('"links[0].length" = { start = "1", stop = 2, num = 2 }', "`start` must be a number, but is '1'"),
+    ('"links[0].length" = { start = 1, stop = 1, num = 2 }', "must differ from `start`", "Write [1] for one value"),
+    ('"links[0].length" = { start = 0, stop = 1, num = 3, spacing = "log" }', "`start` must be positive", '"linear"'),
+    ('"links[0].length" = { start = 1, stop = 2, num = 3, spacing = "lin" }', "Did you mean 'linear'?"),
+    ('"links[0].length" = { start = nan, stop = 2, num = 3 }', "must be a number, but is nan"),
+    ('"nodes[1].device.t2" = { start = 1, stop = inf, num = 3 }', "`stop` must be finite, but is inf"),
+    ('"links[0].length" = { start = 1.0, stop = 1.00000000000001, num = 9 }', "`num` must give different values"),
+    ('"run.seed" = { start = 1, stop = 10, num = 4, spacing = "log" }', "hit whole numbers, but 4 does not. Write"),
+    ('"run.seed" = { start = 1, stop = 10, num = 5 }', "hit whole numbers, but 5 does not. Set num = 4."),
+    ('"run.seed" = { start = 1, stop = 8, num = 100 }', "hit whole numbers, but 100 does not. Set num = 8."),
+    ('"run.seed" = { start = 1.0, stop = 10, num = 4 }', "`run.seed` must be a whole number, but is 1.0"),
+    ('"run.seed" = { start = 1, stop = 400, num = 400 }\n"links[0].length" = { start = 1, stop = 400, num = 400 }',
+     "line 16, `sweep`", "at most 100,000 points, but has 400 × 400 = 160,000"),
+    ("\n".join(f'"links[0].matrix[{i}][{i}]" = [1]' for i in range(9)), "at most 8 paths, but has 9"),
+    ('"links[0].length" = [1]\n"links[00].length" = [2]', "line 18", "once, but `links[0].length` sweeps this one"),
+    ("", "line 16, `sweep`: Section [sweep] must have a path with values, but is empty"),
+)  # fmt: skip
+IN_SWEEP_OF_SHAPE = (
+    ('"links[0].length" = [1]', "it has a section [network]", '"network.link.length"'),
+    ('"network.link" = [1]', "must be a number, but is a table", '"network.link.length"'),
+    ('"network.nodes" = [1, 2]', "must hold at least one link", "This is at `network.nodes` = 1."),
+    ('"network.nodes" = [2, 100001]', "line 7, `network.nodes`", "must be at most 100000", "`network.nodes` = 100001."),
+)
+IN_RANKS = (
+    ("hosts = [['alice'], ['bob'], []]", "line 17, `ranks.hosts`", "a power of two of them, but has 3"),
+    ("hosts = [['alice', 'bob', 'alice'], []]", "line 17, `ranks.hosts[0][2]`", "names 'alice' more than once"),
+    ("hosts = [['alice'], []]", "line 17, `ranks.hosts`", "'bob' is missing. Add it to a rank."),
+    ("hosts = [['alice'],\n['bbo']]", "line 18, `ranks.hosts[1][0]`", "'bbo' is none. Did you mean 'bob'?"),
+    ("hosts = ['alice', 'bob']", "line 17, `ranks.hosts[0]`", "must be a list in [ ]", "Write ['alice']"),
+    ("hosts = 'alice'", "line 17, `ranks.hosts`", "must be a list in [ ]"),
+    ("per_state = 3", "line 17, `ranks.per_state`", "must be a power of two, such as 1, 2 or 4, but is 3"),
+    ("per_state = 0", "line 17, `ranks.per_state`", "must be at least 1, but is 0"),
+    ("per_state = 4\nhosts = [['alice'], ['bob']]", "line 17, `ranks.per_state`", "2 in `hosts`, but is 4. Lower it."),
+    ("host = [['alice'], ['bob']]", "line 17, `ranks.host`", "Did you mean 'hosts'?"),
+)
 ALL = (
     [(QFT, row) for row in IN_CIRCUIT_JOB]
     + [(CHAIN, row) for row in IN_CHAIN_JOB]
     + [(SHAPE, row) for row in IN_SHAPE_JOB]
+)
+
+
+ENDINGS = (
+    [(CHAIN + "[sweep]\n", row) for row in IN_SWEEP_OF_CHAIN]
+    + [(SHAPE + "[sweep]\n", row) for row in IN_SWEEP_OF_SHAPE]
+    + [(CHAIN + "[ranks]\n", row) for row in IN_RANKS]
 )
 
 
@@ -171,7 +265,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "syntax.qasm").write_text(BELL.replace("creg c[2];", "creg c[2]"))
     (tmp_path / "gate.qasm").write_text(BELL.replace("h q", "foo q"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(job_module, "evolve", lambda *args, **options: pytest.fail("something was computed"))
+    monkeypatch.setattr(execute, "evolve", lambda *args, **options: pytest.fail("something was computed"))
     return tmp_path
 
 
@@ -198,6 +292,23 @@ def test_a_wrong_job_is_refused_with_its_line_and_field(folder, capsys, text, ro
     for word in words:
         assert word in message
     assert sorted(os.listdir(folder)) == before
+
+
+@pytest.mark.parametrize(("text", "row"), ENDINGS, ids=[f"{row[0]:.30} {i}" for i, (_, row) in enumerate(ENDINGS)])
+def test_a_wrong_sweep_or_wrong_ranks_are_refused_with_their_line_and_field(folder, capsys, text, row):
+    (folder / "job.toml").write_text(text + row[0] + "\n")
+    message = refused(capsys, "run", "job.toml")
+    assert message.startswith("job.toml, line ")
+    for word in row[1:]:
+        assert word in message
+
+
+def test_a_sweep_that_is_no_table_is_refused(folder, capsys):
+    for begin, words in (("sweep = 5\n", "must be a table, but is 5"), ("[[sweep]]\n", "Write [sweep]")):
+        (folder / "job.toml").write_text(begin + CHAIN)
+        message = refused(capsys, "run", "job.toml")
+        assert message.startswith("job.toml, line 1, `sweep`")
+        assert words in message
 
 
 def test_the_jobs_that_are_broken_here_are_right_before(folder, monkeypatch):

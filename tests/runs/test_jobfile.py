@@ -3,6 +3,7 @@
 import math
 import random
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,12 @@ from qdist.network.circuits import read_qasm
 from qdist.network.devices import device
 from qdist.network.noise import uniform_noise
 from qdist.network.protocols import PROTOCOLS, build_protocol
-from qdist.runs.job import DEFAULT_METRICS, Job, Recording, run
+from qdist.runs.execute import run
+from qdist.runs.job import DEFAULT_METRICS, Job, Recording
 from qdist.runs.jobfiles import fields
 from qdist.runs.jobfiles.lines import Source, dotted, key_lines
 from qdist.runs.jobfiles.reader import parse_job, read_job
+from qdist.runs.sweep import Sweep
 
 JOBS = Path(__file__).parents[2] / "jobs"
 EXAMPLES = {path.name: path.read_text(encoding="utf-8") for path in sorted(JOBS.glob("*.toml"))}
@@ -219,6 +222,27 @@ def test_every_field_of_the_schema_is_described():
             assert f"| `{key}` |" in text
 
 
+def test_ranks_arrive_and_are_chosen_unless_given():
+    found = job(TWO_NODES + PAIRS + '[ranks]\nhosts = [["bob"], ["alice"], [], []]\nper_state = 2\n')
+    assert (found.hosts, found.per_state) == ((("bob",), ("alice",), (), ()), 2)
+    found = job(TWO_NODES + PAIRS)
+    assert (found.hosts, found.per_state) == ((), None)
+
+
+def test_ranks_of_a_job_in_python_are_checked_too():
+    made = job(TWO_NODES + PAIRS)
+    for hosts, words in (
+        ("ab", "a list of names for each rank"),
+        ((("alice",), ("bob",), ()), "a power of two of them, but has 3"),
+        ((("alice", "bob", "bo"),), "'bo' is none. Did you mean 'bob'"),
+    ):
+        with pytest.raises(QdistError, match=words):
+            replace(made, hosts=hosts)
+    for count in (0, 3, -2, 1.0, True):
+        with pytest.raises(QdistError, match="`per_state` must be a power of two"):
+            replace(made, per_state=count)
+
+
 # Where a field stands.
 
 TRICKY = '''title = "a [b] # c = d"
@@ -318,4 +342,4 @@ def job_or_message(text):
 @given(st.sampled_from(sorted(set(EXAMPLES) - {"long_chain.toml"})), st.integers(0, 10**9))
 def test_a_changed_job_is_a_job_or_one_clear_line(name, seed):
     found = job_or_message(mutated(EXAMPLES[name], seed))
-    assert isinstance(found, Job) or (found.startswith("job.toml") and len(found.splitlines()) == 1)
+    assert isinstance(found, Job | Sweep) or (found.startswith("job.toml") and len(found.splitlines()) == 1)

@@ -1,12 +1,12 @@
 """One program, three ways to treat a measurement, one dense reference."""
 
-import sys
-
 import numpy as np
 import pytest
 
 from qdist.network.graph import Network, Node
-from qdist.runs.job import Job, run
+from qdist.runs import prepare
+from qdist.runs.execute import run
+from qdist.runs.job import Job
 from tests.programs import RandomProgram
 from tests.tolerances import TOLERANCE
 
@@ -106,7 +106,7 @@ def test_the_same_seed_gives_the_same_outcomes_in_batches_of_any_size(monkeypatc
     random = RandomProgram(3)
     whole = run(job(random, mode="sampled", shots=400, seed=7))
 
-    monkeypatch.setattr(sys.modules[Job.__module__], "MAX_BATCH", 64)
+    monkeypatch.setattr(prepare, "MAX_BATCH", 64)
     parts = run(job(random, mode="sampled", shots=400, seed=7))
 
     assert list(whole["results/outcome"]) == list(parts["results/outcome"])

@@ -9,8 +9,11 @@ import pytest
 
 from qdist.errors import QdistError
 from qdist.runs.results import Result
+from qdist.runs.schema import Axis
+from qdist.runs.stacking import stacked
 from qdist.runs.views.plot import plot_result
-from tests.sample_results import ATTRIBUTES, everything, outcomes, repeater_chain
+from qdist.runs.views.records import last_values
+from tests.sample_results import ATTRIBUTES, everything, outcomes, repeater_chain, sweep
 
 
 @pytest.fixture
@@ -137,6 +140,126 @@ def test_correlators_are_bars_between_minus_one_and_one(draw):
     assert axes.get_ylim() == (-1.05, 1.05)
 
 
+def titles(figure):
+    return [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
+
+
+def lines_of(axes):
+    """The lines with points, without the samples of the legend."""
+    return [line for line in axes.get_lines() if len(line.get_xdata()) and line.get_marker() != "None"]
+
+
+def test_a_sweep_over_one_field_is_drawn_as_lines_over_it(draw):
+    result = sweep(1)
+    figure = draw(result)
+    assert titles(figure) == ["Metrics of alice–bob"]  # the time is the same at all points
+    axes = panel(figure, "Metrics")
+    assert axes.get_xlabel() == "t2 of every node (s)"
+    assert axes.get_xscale() == "log"
+    fidelity, chsh = lines_of(axes)[:2]
+    np.testing.assert_allclose(fidelity.get_xdata(), [0.1, 1, 10])
+    end = list(result["metrics/pair"]).index("alice/0-bob/0")
+    np.testing.assert_allclose(fidelity.get_ydata(), result["metrics/fidelity"][:, -1, end])
+    np.testing.assert_allclose(chsh.get_ydata(), result["metrics/chsh"][:, -1, end] / (2 * np.sqrt(2)))
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels[:4] == ["fidelity with Φ⁺", "entangled above ½", "CHSH / 2√2", "nonlocal above 1/√2"]
+
+
+def test_values_are_drawn_in_their_order_and_whole_numbers_at_whole_numbers(draw):
+    axis = Axis("program_rounds", "program.rounds", (3, 1, 2), "1", "rounds")
+    axes = panel(draw(stacked([axis], [repeater_chain(4, memory=m) for m in (3e-3, 1e-3, 2e-3)])), "Metrics")
+    assert lines_of(axes)[0].get_xdata().tolist() == [1, 2, 3]
+    assert (np.diff(lines_of(axes)[0].get_ydata()) > 0).all()
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "3"]
+    assert axes.get_xlabel() == "rounds"
+
+
+def test_lengths_are_drawn_in_kilometers_and_times_in_a_fitting_unit(draw):
+    axis = Axis("network_link_length", "network.link.length", (10e3, 20e3), "m", "length of every link")
+    figure = draw(stacked([axis], [repeater_chain(length=length) for length in axis.values]))
+    axes = panel(figure, "Time at which alice–bob is ready")
+    assert axes.get_xlabel() == "length of every link (km)"
+    assert axes.get_ylabel() == "simulated time (µs)"
+    np.testing.assert_allclose(lines_of(axes)[0].get_ydata(), [250, 500])
+    np.testing.assert_allclose(lines_of(axes)[0].get_xdata(), [10, 20])
+
+
+def test_an_infinite_value_stands_in_a_row_with_the_others(draw):
+    axis = Axis("network_device_t2", "network.device.t2", (np.inf, 1.0), "s", "t2 of every node")
+    axes = panel(draw(stacked([axis], [repeater_chain(memory=m) for m in (np.inf, 1e-3)])), "Metrics")
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "inf"]
+    assert lines_of(axes)[0].get_xdata().tolist() == [0, 1]
+
+
+def test_outcomes_correlators_and_heralds_of_a_sweep_are_lines(draw):
+    points = [outcomes(), outcomes()]
+    points[1] = Result(points[1].attributes, {**points[1].data, "results/success_probability": np.array(0.5)})
+    figure = draw(stacked([Axis("run_seed", "run.seed", (1, 2), "1", "seed")], points))
+    assert titles(figure) == ["(a) Correlators", "(b) Every herald succeeds", "(c) Outcomes"]
+    assert lines_of(panel(figure, "Every herald"))[0].get_ydata().tolist() == [0.25, 0.5]
+    assert lines_of(panel(figure, "Correlators"))[0].get_ydata().tolist() == [0.9, 0.9]
+    assert lines_of(panel(figure, "Outcomes"))[0].get_ydata().tolist() == [outcomes().probability("000")] * 2
+
+
+def test_a_grid_is_drawn_as_maps_with_a_bar_of_colors(draw):
+    result = sweep(2)
+    figure = draw(result)
+    assert titles(figure) == [
+        "(a) Fidelity of alice–bob, dashed at 0.5",
+        "(b) CHSH value of alice–bob, dashed at 2",
+        "(c) Concurrence of alice–bob",
+        "(d) Simulated time of alice–bob",
+    ]
+    axes = panel(figure, "Fidelity")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("length of every link (km)", "t2 of every node (s)")
+    assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "log")
+    end = list(result["metrics/pair"]).index("alice/0-bob/0")
+    expected = last_values(result, "metrics/fidelity")[..., end].T
+    np.testing.assert_allclose(axes.collections[0].get_array(), expected)
+    bars = [bar.get_ylabel() for bar in figure.axes if bar.get_label() == "<colorbar>"]
+    assert bars == ["fidelity", "CHSH value", "concurrence", "simulated time (ms)"]
+
+
+def test_each_value_of_a_map_is_inside_of_its_cell(draw):
+    axes = panel(draw(sweep(2)), "Fidelity")
+    corners = axes.collections[0].get_coordinates()
+    across, up = corners[0, :, 0], corners[:, 0, 1]
+    for places, edges in (([10, 50], across), ([0.1, 1, 10], up)):
+        assert len(edges) == len(places) + 1
+        assert all(low < place < high for low, place, high in zip(edges, places, edges[1:], strict=False))
+
+
+def test_of_more_axes_the_first_two_are_drawn_and_the_others_named(draw):
+    axes = [Axis(name, f"run.{name}", (1, 2), "1", name) for name in ("a", "b", "c")]
+    figure = draw(stacked(axes, [repeater_chain(memory=1e-3 * (k + 1)) for k in range(8)]))
+    assert figure.get_suptitle() == "Repeater chain, c = 1"
+    assert (panel(figure, "Fidelity").get_xlabel(), panel(figure, "Fidelity").get_ylabel()) == ("a", "b")
+
+
+def test_an_axis_with_one_value_leaves_lines_over_the_other(draw):
+    axes = [Axis(name, f"run.{name}", values, "1", name) for name, values in (("a", (7,)), ("b", (1, 2)))]
+    figure = draw(stacked(axes, [repeater_chain(memory=1e-3 * (k + 1)) for k in range(2)]))
+    assert panel(figure, "Metrics").get_xlabel() == "b"
+    assert draw(stacked(axes[:1], [repeater_chain()])).axes
+
+
+def test_a_sweep_of_several_pairs_has_a_color_for_each(draw):
+    data = {
+        "metrics/step": np.array([0]),
+        "metrics/pair": np.array([f"a-b{i}" for i in range(12)]),
+        "metrics/fidelity": np.linspace(0.5, 1, 12)[None],
+    }
+    figure = draw(stacked([Axis("run_seed", "run.seed", (1, 2), "1", "seed")], [Result(ATTRIBUTES, data)] * 2))
+    assert len(lines_of(panel(figure, "Metrics of pairs"))) == 8  # as many as there are colors
+
+
+def test_text_of_a_sweep_from_a_file_is_no_formula(draw):
+    axis = Axis("gain", "a", (1, 2), "$\\frac{$", "$\\frac{$ \x1b")
+    draw(stacked([axis], [repeater_chain(), repeater_chain(memory=1e-3)]))
+    other = Axis("loss", "b", (1, 2), "$x", "$x")
+    draw(stacked([axis, other], [repeater_chain(memory=1e-3 * (k + 1)) for k in range(4)]))
+
+
 def test_a_result_with_every_array_and_dollar_signs_in_its_text_is_drawn(draw):
     result = everything()
     draw(Result({**result.attributes, "title": "$\\frac{$ \x1b", "bits": "$a$ _b"}, result.data))
@@ -161,6 +284,7 @@ def test_what_cannot_be_drawn_is_refused_with_a_reason(tmp_path):
         (outcomes(), "missing/figure.png", "mkdir -p"),
         (nothing, "figure.png", "must hold metrics, outcomes or correlators"),
         (Result(ATTRIBUTES, never), "figure.png", "must hold metrics, outcomes or correlators"),
+        (Result(ATTRIBUTES, {}, axes=sweep(1).axes), "figure.png", "must hold metrics, outcomes or correlators"),
     ]
     for result, name, found in table:
         with pytest.raises(QdistError, match=found):

@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -15,7 +16,10 @@ import qdist
 from qdist.errors import QdistError
 from qdist.runs import results, schema
 from qdist.runs.results import Result, check_writable, read_result, write_result
-from tests.sample_results import everything, outcomes, repeater_chain
+from qdist.runs.stacking import stacked
+from tests.sample_results import everything, outcomes, repeater_chain, sweep
+
+VERSION_1 = Path(__file__).parents[1] / "data" / "results" / "version_1.hdf5"
 
 
 def assert_same(read, written):
@@ -47,7 +51,7 @@ def test_a_result_says_which_versions_made_it(path):
     assert attributes["qdist_version"] == qdist.__version__
     assert attributes["numpy_version"] == np.__version__
     assert attributes["h5py_version"] == h5py.__version__
-    assert attributes["format_version"] == schema.FORMAT_VERSION == 1
+    assert attributes["format_version"] == schema.FORMAT_VERSION == 2
 
 
 def test_a_stranger_finds_units_definitions_and_dimensions_with_h5py_alone(path):
@@ -80,6 +84,47 @@ def test_xarray_opens_groups_with_named_dimensions_and_decoded_text(path):
         assert tree.attrs["job"] == written.attributes["job"]
 
 
+def test_every_array_of_a_sweep_is_read_as_it_was_written_with_its_axes(path):
+    written = sweep(2)
+    write_result(written, path)
+    read = read_result(path)
+    assert_same(read, written)
+    assert (read.axes, read.unknown) == (written.axes, ())
+    assert read.dims("metrics/fidelity") == ("network_link_length", "network_device_t2", "step", "pair")
+    np.testing.assert_array_equal(read["sweep/network_device_t2"], [0.1, 1, 10])
+    with pytest.raises(QdistError, match="Did you mean 'sweep/network_device_t2'"):
+        read["sweep/network_device_t1"]
+
+
+def test_a_stranger_finds_the_swept_fields_in_one_group_and_beside_every_array(path):
+    write_result(sweep(2), path)
+    with h5py.File(path) as file:
+        assert file.attrs["sweep"].decode() == "network_link_length network_device_t2"
+        length = file["sweep/network_link_length"]
+        meaning = {name: length.attrs[name].decode() for name in ("path", "units", "long_name", "definition")}
+        assert meaning.pop("definition") == schema.AXIS.definition
+        assert meaning == {"path": "network.link.length", "units": "m", "long_name": "length of every link"}
+        for name in ("metrics/fidelity", "ledger/attempts", "network/length"):
+            labels = [scale[0].name for scale in file[name].dims]
+            group = name.partition("/")[0]
+            assert labels[:2] == [f"/{group}/network_link_length", f"/{group}/network_device_t2"], name
+
+
+def test_a_file_of_version_1_is_read(path):
+    """Written by version 0.1.0, when the format had no sweeps."""
+    old = VERSION_1
+    with h5py.File(old) as file:
+        assert file.attrs["format_version"] == 1
+    read = read_result(old)
+    expected = repeater_chain(3)
+    for name, array in expected.data.items():
+        np.testing.assert_array_equal(read[name], array, err_msg=name)
+    assert (read.axes, read.unknown) == ((), ())
+    assert read.attributes["format_version"] == 1
+    write_result(read, path)
+    assert_same(read_result(path), expected)
+
+
 @pytest.mark.skipif(h5py.version.version_tuple < (3, 15), reason="h5py before 3.15 writes the time into the file")
 def test_the_same_result_gives_the_same_bytes(tmp_path):
     write_result(everything(), tmp_path / "a.h5")
@@ -101,12 +146,13 @@ def test_long_job_texts_large_arrays_and_empty_arrays_survive(path):
     assert_same(read_result(path), written)
 
 
-def test_a_flipped_bit_is_an_error_or_changes_nothing(path, tmp_path):
-    written = repeater_chain()
+@pytest.mark.parametrize("written", [repeater_chain(), sweep(2)], ids=["run", "sweep"])
+def test_a_flipped_bit_is_an_error_or_changes_nothing(path, tmp_path, written):
     write_result(written, path)
     good = path.read_bytes()
+    axes = [f"sweep/{axis.name}" for axis in written.axes]
     with h5py.File(path) as file:  # every chunk of numbers and text, and anything anywhere
-        chunks = [file[name].id.get_chunk_info(0) for name in written.data]
+        chunks = [file[name].id.get_chunk_info(0) for name in [*written.data, *axes]]
     assert b"TREE" not in good  # the index of chunks before HDF5 1.10, the one structure without a checksum
     places = {chunk.byte_offset + chunk.size // 2 for chunk in chunks}
     places |= set(np.random.default_rng(2).integers(0, len(good), 150).tolist())
@@ -121,6 +167,7 @@ def test_a_flipped_bit_is_an_error_or_changes_nothing(path, tmp_path):
             errors += 1
         else:
             assert_same(read, written)
+            assert read.axes == written.axes
     assert errors >= len(chunks)
 
 
@@ -143,7 +190,7 @@ def _not_ours(file):
 
 
 def _newer(file):
-    file.attrs["format_version"] = 2
+    file.attrs["format_version"] = 3
 
 
 def _other_type(file):
@@ -257,6 +304,61 @@ def test_a_strange_file_is_refused_with_its_name_and_the_reason(path, spoil):
     assert "run.h5" in str(caught.value)
 
 
+def _other_copy(file):
+    file["metrics/network_device_t2"][0] = 5.0
+
+
+def _no_axes(file):
+    del file["sweep"]
+
+
+def _unnamed(file):
+    del file.attrs["sweep"]
+
+
+def _other_order(file):
+    file.attrs.create("sweep", b"network_device_t2 network_link_length", dtype="S60")
+
+
+def _no_path(file):
+    del file["sweep/network_device_t2"].attrs["path"]
+
+
+def _no_number(file):
+    file["sweep/network_device_t2"][0] = np.nan
+
+
+def _text_axis(file):
+    _replace(file, "sweep/network_device_t2", data=np.array([b"a", b"b", b"c"]))
+
+
+def _name_of_an_array(file):
+    file.attrs.create("sweep", b"network_link_length network_device_t2 step", dtype="S60")
+    file["sweep"].copy("network_device_t2", "step")
+
+
+STRANGE_SWEEPS = {
+    _other_copy: "`metrics/network_device_t2` must be equal to `sweep/network_device_t2`",
+    _no_axes: "`sweep/network_link_length` must be a list of numbers, but is none",
+    _unnamed: r"must have the dimensions",
+    _other_order: "must have one entry per `sweep/network_device_t2`, but it has 2 and that has 3",
+    _no_path: "damaged",
+    _no_number: "must have different numbers, but one is nan",
+    _text_axis: "must be a list of numbers",
+    _name_of_an_array: "an array is called 'step' too",
+}
+
+
+@pytest.mark.parametrize("spoil", STRANGE_SWEEPS, ids=lambda spoil: spoil.__name__)
+def test_a_strange_sweep_is_refused_with_its_name_and_the_reason(path, spoil):
+    write_result(sweep(2), path)
+    with h5py.File(path, "r+") as file:
+        spoil(file)
+    with pytest.raises(QdistError, match=STRANGE_SWEEPS[spoil]) as caught:
+        read_result(path)
+    assert "run.h5" in str(caught.value)
+
+
 def test_what_is_not_a_result_file_at_all_is_named(tmp_path):
     (tmp_path / "empty.h5").touch()
     (tmp_path / "text.h5").write_text("[network]\n")
@@ -358,6 +460,9 @@ def test_the_probability_of_an_outcome_is_looked_up_by_its_bits():
     result = outcomes(3)
     assert result.probability("111") == pytest.approx(0.4625)
     assert result.probability("010") == pytest.approx(0.0125)
+    swept = stacked([schema.Axis("run_seed", "run.seed", (1, 2, 3))], [outcomes(3), outcomes(2), outcomes(3)])
+    np.testing.assert_allclose(swept.probability("111"), [0.4625, 0, 0.4625])
+    np.testing.assert_allclose(swept.probability("11"), [0, 0.475, 0])
     few = Result({}, {"results/outcome": np.array(["00"]), "results/probabilities": np.array([1.0])})
     assert few.probability("11") == 0
     for outcome in ("11", "1111", "abc"):
@@ -378,7 +483,7 @@ def test_states_come_from_memory_and_never_from_a_file(path):
     result = Result(outcomes().attributes, outcomes().data, Final())
     assert result.state(["alice/0"]) == "state of ['alice/0']"
     write_result(result, path)
-    with pytest.raises(QdistError, match="files keep metrics, not states"):
+    with pytest.raises(QdistError, match="keep metrics, not states"):
         read_result(path).state(["alice/0"])
 
 
@@ -388,7 +493,7 @@ def test_a_result_prints_as_one_short_line():
 
 def test_the_table_for_the_documentation_has_a_row_for_each_path():
     lines = schema.markdown().splitlines()
-    assert len(lines) == 2 + len(schema.SCHEMA)
+    assert len(lines) == 2 + len(schema.SCHEMA) + 1  # the swept fields
     assert all(line.count("|") - line.count("\\|") == 6 for line in lines)
 
 

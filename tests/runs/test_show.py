@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from qdist.runs.results import Result
-from qdist.runs.views.show import describe, last_record, most_interesting, time_unit
-from tests.sample_results import ATTRIBUTES, everything, outcomes, repeater_chain
+from qdist.runs.schema import Axis
+from qdist.runs.stacking import stacked
+from qdist.runs.views.records import last_record, last_values, most_interesting
+from qdist.runs.views.show import describe
+from qdist.runs.views.text import time_unit
+from tests.sample_results import ATTRIBUTES, everything, outcomes, repeater_chain, sweep
 
 
 def row(text, begin):
@@ -83,11 +87,11 @@ def test_correlators_heralds_ledger_and_clusters_are_there():
 
 @pytest.mark.parametrize(
     "result",
-    [everything(), repeater_chain(12, sampled=True), outcomes(10), Result({}, {})],
-    ids=["all", "12", "10", "none"],
+    [everything(), repeater_chain(12, sampled=True), outcomes(10), Result({}, {}), sweep(1), sweep(2, sampled=True)],
+    ids=["all", "12", "10", "none", "sweep", "grid"],
 )
 def test_no_line_is_wider_than_a_hundred_columns(result):
-    long = Result({**result.attributes, "title": "t" * 300, "bits": "bit " * 100}, result.data)
+    long = Result({**result.attributes, "title": "t" * 300, "bits": "bit " * 100}, result.data, axes=result.axes)
     assert max(map(len, describe(long, "p" * 300).splitlines())) <= 100
 
 
@@ -114,6 +118,99 @@ def test_control_characters_from_a_file_never_reach_the_terminal():
     text = describe(Result(attributes, data, unknown=(evil,)), evil)
     assert all(char.isprintable() or char == "\n" for char in text)
     assert text.count("a?[2Jb??c") == 12
+    axes = (Axis("gain", evil, (1, 2), evil, evil), Axis("loss", evil, (1, 2), evil, evil))
+    for chosen in (axes, axes[:1]):
+        swept = stacked(chosen, [Result(attributes, data)] * 2 ** len(chosen))
+        text = describe(Result(attributes, swept.data, axes=chosen), evil)
+        assert all(char.isprintable() or char == "\n" for char in text)
+        assert text.count("a?[2Jb??c") > 8
+
+
+def test_a_sweep_over_one_field_has_a_row_for_each_point():
+    result = sweep(1)
+    text = describe(result, "x")
+    assert "Sweep of 3 points" in text
+    assert row(text, "network.device.t2") == ["network.device.t2", "t2", "of", "every", "node", "0.1,", "1,", "10", "s"]
+    assert "metrics of alice/0-bob/0 at its last record" in text
+    end = list(result["metrics/pair"]).index("alice/0-bob/0")
+    for number, value in enumerate(("0.1", "1", "10")):
+        cells = row(text[text.index("Main numbers") :], f"{value} ")
+        assert cells[:2] == [value, f"{result['metrics/fidelity'][number, -1, end]:.4f}"]
+        assert cells[-2:] == ["250", "µs"]
+
+
+def test_a_long_sweep_shows_both_ends_and_counts_the_other_points():
+    points = [repeater_chain(4, memory=seconds) for seconds in np.linspace(1e-3, 2e-3, 1000)]
+    text = describe(stacked([Axis("gain", "gain", range(1000))], points), "x")
+    assert row(text[text.index("Main") :], "0 ")[0] == "0"
+    assert row(text, "999 ")[0] == "999"
+    assert "… and 988 more points" in text
+
+
+def test_a_grid_shows_the_range_of_each_number_and_where_its_ends_are():
+    result = sweep(2)
+    text = describe(result, "x")
+    fidelity = last_values(result, "metrics/fidelity")[..., list(result["metrics/pair"]).index("alice/0-bob/0")]
+    found = row(text, "fidelity")
+    assert found == ["fidelity", f"{fidelity[1, 0]:.4f}", "50000,", "0.1", f"{fidelity[0, 2]:.4f}", "10000,", "10"]
+    assert "there: at link.length (m), device.t2 (s)" in text
+    assert row(text, "time") == ["time", "250", "µs", "10000,", "0.1", "1.25", "ms", "50000,", "0.1"]
+    assert "bell-nonlocal at 2, entangled at 1, discordant at 3 of 6 points" in text
+
+
+def test_standard_errors_of_a_sweep_are_given():
+    assert "standard errors up to: fidelity 0.01" in describe(sweep(1, sampled=True), "x")
+
+
+def test_a_sweep_without_pairs_shows_its_most_probable_outcomes_and_correlators():
+    points = [outcomes(), Result(outcomes().attributes, {**outcomes().data, "results/correlators": np.zeros(4)})]
+    text = describe(stacked([Axis("gain", "gain", (1, 2))], points), "x")
+    header = next(line for line in text.splitlines() if "P(000)" in line)
+    strings, bits = ["⟨ZZI⟩", "⟨IZZ⟩", "⟨XXX⟩", "⟨YYX⟩"], ["P(000)", "P(111)", "P(001)", "P(010)"]
+    assert header.split()[1:] == [*strings, *bits, "probability"]
+    assert row(text, "1 ")[1:6] == ["0.9000", "0.9000", "0.8000", "-0.8000", "0.4625"]
+
+
+def test_the_last_record_of_a_point_is_its_own():
+    nan = np.nan
+    data = {
+        "metrics/step": np.arange(3),
+        "metrics/pair": np.array(["a-b", "c-d"]),
+        "metrics/fidelity": np.array([[[0.1, nan], [0.2, 0.3], [nan, nan]], [[0.4, nan], [nan, nan], [0.5, nan]]]),
+    }
+    result = Result({}, data, axes=(Axis("gain", "gain", (1, 2)),))
+    assert last_record(result).tolist() == [[1, 1], [2, -1]]
+    np.testing.assert_array_equal(last_values(result, "metrics/fidelity"), [[0.2, 0.3], [0.5, nan]])
+    assert most_interesting(result) == [0, 1]
+
+
+def test_a_sweep_that_recorded_nothing_says_which_fields_were_swept():
+    text = describe(Result({}, {}, axes=(Axis("gain", "gain", (1, 2)),)), "x")
+    assert "Sweep of 2 points" in text
+
+
+def test_the_traffic_of_several_ranks_is_shown_and_that_of_one_is_not():
+    def moved(ranks):
+        data = {
+            "traffic/rank": np.arange(ranks),
+            "traffic/nodes": np.array(["alice bob", "carl", "", ""])[:ranks],
+            "traffic/bytes_sent": np.arange(ranks) * 1024,
+            "traffic/remaps": np.full(ranks, 3),
+            "traffic/compute_seconds": np.full(ranks, 0.25),
+        }
+        return Result({}, data)
+
+    text = describe(moved(4), "x")
+    assert row(text[text.index("Traffic") :], "0 ") == ["0", "alice", "bob", "0", "B", "3", "250", "ms"]
+    assert row(text[text.index("Traffic") :], "2 ") == ["2", "2", "KiB", "3", "250", "ms"]
+    text = describe(stacked([Axis("gain", "gain", (1, 2))], [moved(2), moved(2)]), "x")
+    assert row(text[text.index("Traffic") :], "1 ") == ["1", "carl", "2", "KiB", "6", "500", "ms"]
+    assert "Traffic" not in describe(moved(1), "x")
+
+
+def test_one_rank_is_not_worth_a_word():
+    assert "4 ranks" in describe(Result({"ranks": 4}, {}), "x")
+    assert "1 rank" not in describe(Result({"ranks": 1}, {}), "x")
 
 
 def test_what_was_not_read_is_named():

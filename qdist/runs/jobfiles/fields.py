@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from qdist.network.protocols.catalog import Protocol
 from qdist.runs.job import MODES, PRECISIONS
 from qdist.runs.jobfiles.lines import KeyPath
+from qdist.runs.sweep import MAX_POINTS
 
 MAX_NODES = 100_000
 MAX_QUBITS = 100_000
@@ -25,6 +26,8 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     owner: ClassVar[str] = "This section"
+    further: ClassVar[tuple[str, str] | None] = None
+    """How the documentation calls fields that the user names, and what they are."""
 
 
 def _table_or_name(value: Any) -> Any:
@@ -188,6 +191,43 @@ class RecordSection(Section):
     metrics: list[str] | None = _field(None, "Which metrics of the pairs; the common ones unless given.")
 
 
+class SweepSection(Section):
+    """Numbers of the job that change from point to point: the fields are paths."""
+
+    model_config = ConfigDict(extra="allow")
+    owner = "Section [sweep]"
+    further = (
+        '`"PATH"`',
+        'values of the number at this path, such as `"network.link.length"`, `"links[0].fidelity"` or '
+        '`"program.rounds"`: a list, or a range `{ start = 1e3, stop = 1e5, num = 5 }` with both ends, '
+        '`spacing = "log"` for equal factors. Several paths make a grid, the last changing fastest.',
+    )
+
+
+class RangeSection(Section):
+    """Numbers at equal distances or equal factors, both ends included."""
+
+    owner = "A range"
+
+    start: float = Field(description="The first value.")
+    stop: float = Field(description="The last value.")
+    num: Annotated[int, Field(ge=2, le=MAX_POINTS)] = Field(description="How many values.")
+    spacing: Literal["linear", "log"] = _field("linear", "Equal distances, or equal factors.")
+
+
+class RanksSection(Section):
+    """How the work is shared by the ranks of `mpirun`; the results do not depend on it."""
+
+    owner = "Section [ranks]"
+
+    hosts: list[list[str]] | None = _field(
+        None, "The names of the nodes that each rank hosts, one list for each rank; in turn unless given."
+    )
+    per_state: Annotated[int, Field(ge=1)] | None = _field(
+        None, "How many ranks share one state, a power of two; chosen unless given. The others share points or shots."
+    )
+
+
 class JobFile(Section):
     """A whole job file."""
 
@@ -200,6 +240,8 @@ class JobFile(Section):
     program: ProgramSection = Field(description="What the nodes do.")
     noise: NoiseSection | None = _field(None, "Noise of a circuit.")
     record: RecordSection = _field(RecordSection(), "What to write down.")
+    sweep: SweepSection | None = _field(None, "Which numbers change from point to point.")
+    ranks: RanksSection = _field(RanksSection(), "How ranks share the work.")
 
 
 def parameters_of(protocol: Protocol) -> type[Section]:
@@ -252,6 +294,8 @@ def markdown() -> str:
         for key, field in section.model_fields.items():
             default = "required" if field.is_required() else _default(field.default)
             parts.append(f"| `{key}` | {default} | {(field.description or '').replace('|', chr(92) + '|')} |")
+        if section.further is not None:
+            parts.append(f"| {section.further[0]} | – | {section.further[1]} |")
         parts.append("")
     return "\n".join(parts)
 

@@ -4,8 +4,8 @@ import bisect
 import contextlib
 import re
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -43,15 +43,23 @@ class Source:
     Attributes:
         name: What messages call the file.
         text: The whole file, valid TOML.
+        moved: Fields whose values stand elsewhere in the file, and where: those that a sweep sets.
     """
 
     name: str
     text: str
+    moved: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
 
     @cached_property
     def lines(self) -> dict[KeyPath, int]:
         """See `key_lines`. Read only when something is wrong."""
-        return key_lines(self.text)
+        lines = key_lines(self.text)
+        for place, key in self.moved.items():
+            if key in lines:
+                for length in range(1, len(place)):
+                    lines.setdefault(place[:length], lines[key])
+                lines[place] = lines[key]
+        return lines
 
     def line(self, path: KeyPath) -> int | None:
         """The line of a field, or of the nearest table around it that stands in the file."""
@@ -114,9 +122,11 @@ class Source:
         return ("network", field) if ("network",) in self.lines else None
 
     def _value(self, path: KeyPath) -> Any:
+        """What stands at a path; `None` where only a sweep says so."""
         value: Any = self._table
         for part in path:
-            value = value[part]
+            known = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+            value = value[part] if part in known else None
         return value
 
     @cached_property

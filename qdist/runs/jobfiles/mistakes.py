@@ -19,7 +19,12 @@ NO_PROGRAM = (
 
 
 def odd_values(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
-    """Values that TOML allows and no field takes, with what is wrong: huge integers, dates, nan, and most inf."""
+    """Values that TOML allows and no field takes, with what is wrong: huge integers, dates, nan, and most inf.
+
+    The values of a sweep are left to who knows which fields they are for.
+    """
+    if path == ("sweep",):
+        return
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from odd_values(inner, (*path, key))
@@ -42,7 +47,8 @@ def shaped(model: type[Section], table: Mapping[str, Any], source: Source, path:
         return model.model_validate(table)
     except ValidationError as error:
         found = [((*path, *place), sentence) for place, sentence in mistakes(error, model)]
-    raise source.error(*min(found, key=lambda mistake: source.line(mistake[0]) or 0))
+    # What stands in the file before what is missing there: a misspelled field is both.
+    raise source.error(*min(found, key=lambda mistake: (source.line(mistake[0]) or 0, mistake[0] not in source.lines)))
 
 
 def mistakes(error: ValidationError, model: type[Section]) -> list[tuple[KeyPath, str]]:
@@ -105,10 +111,8 @@ def _hint(path: KeyPath, found: Any) -> str:
 
 def _unknown(name: str, section: type[Section]) -> str:
     what = "section" if section is JobFile else "parameter" if section.owner.startswith("Protocol") else "field"
-    hint = did_you_mean(name, section.model_fields)
-    if "Did you mean" not in hint:
-        homes = [heading(key) for key, inner in sections(JobFile) if name in inner.model_fields]
-        hint = f" It belongs to {homes[0]}." if homes else hint
+    homes = [heading(key) for key, inner in sections(JobFile) if name in inner.model_fields]
+    hint = f" It belongs to {homes[0]}." if homes else did_you_mean(name, section.model_fields)
     return f"{section.owner} has no {what} '{name}'.{hint}"
 
 

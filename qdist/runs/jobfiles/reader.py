@@ -1,4 +1,4 @@
-"""Job files: a TOML text becomes a `Job`, or an error that names the file, the line and the field.
+"""Job files: a TOML text becomes a `Job` or a `Sweep`, or an error that names the file, the line and the field.
 
 Everything is checked before anything is computed, and nothing in the file is executed.
 """
@@ -6,11 +6,13 @@ Everything is checked before anything is computed, and nothing in the file is ex
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qdist.errors import QdistError, did_you_mean
 from qdist.network.circuit_program import circuit_program
+from qdist.network.circuits import Circuit
 from qdist.network.graph import Network
 from qdist.network.program import Program
 from qdist.runs.job import DEFAULT_METRICS, Job, Recording
@@ -19,6 +21,8 @@ from qdist.runs.jobfiles.lines import KeyPath, Source
 from qdist.runs.jobfiles.mistakes import odd_values, shaped
 from qdist.runs.jobfiles.network import read_network
 from qdist.runs.jobfiles.program import KNOWN_PROTOCOLS, read_circuit, read_noise, read_protocol, similar_file
+from qdist.runs.jobfiles.sweep import read_sweep
+from qdist.runs.sweep import Sweep
 
 MAX_BYTES = 16 * 2**20
 FOR_CIRCUITS = "must be left out with a protocol, but is given: it is for circuits."
@@ -37,8 +41,11 @@ COMPLAINTS = {
 """What `tomllib` says, and what it means to a person who does not know its words."""
 
 
-def read_job(path: str | Path) -> Job:
-    """The job that a TOML file describes, completely checked.
+def read_job(path: str | Path) -> Job | Sweep:
+    """The job that a TOML file describes, or the sweep if it has a section [sweep]; completely checked.
+
+    Of a sweep with many points only those at the ends of its axes are; what is wrong at another is found when it is
+    its turn.
 
     Args:
         path: The file, UTF-8 text. Paths in it are relative to its folder.
@@ -49,8 +56,8 @@ def read_job(path: str | Path) -> Job:
     return parse_job(_text(Path(path)), name=str(path), folder=Path(path).parent)
 
 
-def parse_job(text: str, *, name: str = "job.toml", folder: str | Path = ".") -> Job:
-    """The job that a TOML text describes; see `read_job`.
+def parse_job(text: str, *, name: str = "job.toml", folder: str | Path = ".") -> Job | Sweep:
+    """The job or the sweep that a TOML text describes; see `read_job`.
 
     Args:
         text: The job file.
@@ -58,14 +65,23 @@ def parse_job(text: str, *, name: str = "job.toml", folder: str | Path = ".") ->
         folder: Where relative paths in it start.
     """
     source = Source(name, text)
-    file = shaped(JobFile, _table(source), source)
+    table = _table(source)
+    build = partial(_build, folder=Path(folder), circuits={})
+    return read_sweep(table, source, build) if "sweep" in table else build(table, source)
+
+
+def _build(table: Mapping[str, Any], source: Source, *, folder: Path, circuits: dict[str, Circuit]) -> Job:
+    """The job of a table; `circuits` are those that were read before, by name."""
+    file = shaped(JobFile, table, source)
     _check_together(file, source)
     network = read_network(file, source)
     if file.program.circuit is None:
         network, program = read_protocol(file.program, network, source)
         return _job(file, source, program, network, {})
-    circuit = read_circuit(file.program.circuit, source, Path(folder))
-    noise = read_noise(file.noise, source, Path(folder)) if file.noise is not None else None
+    if file.program.circuit not in circuits:
+        circuits[file.program.circuit] = read_circuit(file.program.circuit, source, folder)
+    circuit = circuits[file.program.circuit]
+    noise = read_noise(file.noise, source, folder) if file.noise is not None else None
     with source.blame(("program",)):
         program, network = circuit_program(circuit, noise=noise, network=network, placement=file.program.placement)
     names = {circuit.qubit_name(number): qubit for number, qubit in enumerate(program.qubits)}
@@ -155,8 +171,10 @@ def _job(file: JobFile, source: Source, program: Program, network: Network, name
     metrics = DEFAULT_METRICS if record.metrics is None else tuple(record.metrics)
     recording = Recording(record.probabilities, tuple(record.correlators), pairs, metrics)
     run = {name: value for name, value in file.run if value is not None}
+    hosts = tuple(map(tuple, file.ranks.hosts or ()))
+    settings = {**run, "hosts": hosts, "per_state": file.ranks.per_state}
     try:
-        return Job(program=program, network=network, record=recording, text=source.text, **run)
+        return Job(program=program, network=network, record=recording, text=source.text, **settings)
     except QdistError as error:
         raise source.error(_blamed(file, str(error)), str(error)) from None
 
@@ -184,4 +202,14 @@ def _blamed(file: JobFile, sentence: str) -> KeyPath:
             if f"'{entry}'" in sentence:
                 return ("record", name, number)
     match = re.match(r"`(\w+)`", sentence)
-    return ("run", match[1]) if match and match[1] in type(file.run).model_fields else ("program",)
+    name = match[1] if match else ""
+    if name == "hosts":
+        return _host(file.ranks.hosts or [], sentence)
+    sections = (("run", file.run), ("ranks", file.ranks))
+    return next(((key, name) for key, section in sections if name in type(section).model_fields), ("program",))
+
+
+def _host(hosts: list[list[str]], sentence: str) -> KeyPath:
+    """The last of the nodes in `hosts` that a sentence quotes."""
+    places = {f"'{node}'": ("ranks", "hosts", i, j) for i, rank in enumerate(hosts) for j, node in enumerate(rank)}
+    return next((place for name, place in places.items() if name in sentence), ("ranks", "hosts"))

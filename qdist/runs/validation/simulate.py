@@ -8,7 +8,8 @@ import numpy as np
 from qdist.network.graph import Network, chain
 from qdist.network.program import Apply, Prepare, Program, Step, apply
 from qdist.physics.states import State
-from qdist.runs.job import Job, run
+from qdist.runs.execute import run
+from qdist.runs.job import Job
 from qdist.runs.results import Result
 
 CARDINAL: tuple[tuple[str, ...], ...] = ((), ("x",), ("h",), ("h", "z"), ("h", "s"), ("h", "sdg"))

@@ -7,7 +7,7 @@ from itertools import accumulate
 from qdist.machine.instructions import Act, Create, Instruction, JointRelax, Look, Observe, Remove
 from qdist.machine.memory import in_units
 from qdist.machine.plan import Census, Plan
-from qdist.runs.job import Prepared
+from qdist.runs.prepare import Prepared
 from qdist.runs.views.show import printable
 
 MAX_ROWS = 20

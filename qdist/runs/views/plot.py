@@ -3,9 +3,7 @@
 import io
 import math
 import os
-import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +12,33 @@ import numpy as np
 from qdist.errors import QdistError
 from qdist.runs import schema
 from qdist.runs.results import Result, check_writable
-from qdist.runs.views.show import is_there, last_record, most_interesting, most_probable, printable, time_unit
+from qdist.runs.views.labels import node_pairs, pair_labels, plain_text
+from qdist.runs.views.plot_sweep import fixed_values, sweep_panels
+from qdist.runs.views.records import is_there, last_record, most_interesting, most_probable
+from qdist.runs.views.style import (
+    ABSENT,
+    COLORS,
+    FAINT,
+    LINES,
+    MARKERS,
+    MAX_LEGEND,
+    MAX_MARKERS,
+    MAX_STYLED_PAIRS,
+    OUTSIDE,
+    SERIES_METRICS,
+    STYLE,
+    show_up_to_one,
+)
+from qdist.runs.views.text import time_unit
 
 FORMATS = ("png", "pdf", "svg")
 DPI = 150
 PANEL_INCHES = (5.0, 3.8)
-MAX_LEGEND = 8  # as many as there are colors
 MAX_PAIRS = 1000
 MAX_BARS = 32
-MAX_MARKERS = 60
 MAX_NAMED_NODES = 24
-MAX_STYLED_PAIRS = 3
 
-# Okabe and Ito, "Color Universal Design" (2008): told apart with every kind of color vision.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
-FAINT = "#c4c4c4"
-ABSENT = "#ececec"
-LINES = ("-", "--", ":")
-MARKERS = ("o", "s", "^", "D")
-STYLE = {
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 3.5,
-    "pdf.fonttype": 42,
-}
-OUTSIDE = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2, "handlelength": 1.8}
 GONE = "• recorded earlier"
-PAIR_OF_QUBITS = re.compile(r"([^/]+)/\d+-([^/]+)/\d+")
 
 # What may color the matrix of nodes, the first that a result has, with the top of its scale for two qubits.
 MATRIX_METRICS = {
@@ -55,24 +47,6 @@ MATRIX_METRICS = {
     "concurrence": 1.0,
     "fidelity": 1.0,
     "chsh": 2 * math.sqrt(2),
-}
-
-
-@dataclass(frozen=True)
-class Series:
-    """A metric on an axis that ends at 1: its factor, its name, and a value above which it proves something."""
-
-    factor: float
-    words: str
-    bound: float | None = None
-    meaning: str = ""
-
-
-SERIES_METRICS = {
-    "fidelity": Series(1.0, "fidelity with Φ⁺", 0.5, "entangled above ½"),
-    "chsh": Series(1 / (2 * math.sqrt(2)), "CHSH / 2√2", 1 / math.sqrt(2), "nonlocal above 1/√2"),
-    "concurrence": Series(1.0, "concurrence"),
-    "log_negativity": Series(1.0, "log negativity (bit)"),
 }
 
 
@@ -90,7 +64,7 @@ def plot_result(result: Result, path: str | os.PathLike[str]) -> None:
     if suffix not in FORMATS:
         endings = ", ".join(f".{name}" for name in FORMATS)
         raise QdistError(f"A picture's name must end in {endings}, but is '{path}'. Try '{Path(path).stem}.png'.")
-    panels = [draw for has, draw in PANELS if has(result)]
+    panels = sweep_panels(result) if result.axes else [draw for has, draw in PANELS if has(result)]
     if not panels:
         raise QdistError(
             "A result must hold metrics, outcomes or correlators to be drawn, but holds none. "
@@ -126,13 +100,8 @@ def _figure(result: Result, panels: Sequence[Callable[[Any, Result], str]]) -> A
         axes[letter].set_title(f"({letter}) {title}" if len(panels) > 1 else title)
     if result.attributes.get("title"):
         shots = f" ({result.attributes['shots']:,} shots)" if "shots" in result.attributes else ""
-        figure.suptitle(_text(result.attributes["title"]) + shots, fontsize=11)
+        figure.suptitle(plain_text(result.attributes["title"]) + shots + fixed_values(result), fontsize=11)
     return figure
-
-
-def _text(text: object) -> str:
-    """Text from a file as it is: without control characters, and no `$` that would start a formula."""
-    return printable(text).replace("$", r"\$")
 
 
 def _per_pair(result: Result, names: Sequence[str]) -> list[str]:
@@ -150,22 +119,7 @@ def _moment(result: Result, record: int) -> str:
 
 
 def _has_matrix(result: Result) -> bool:
-    return bool(_per_pair(result, list(MATRIX_METRICS))) and any(_node_pairs(result))
-
-
-def _node_pairs(result: Result) -> list[tuple[str, str] | None]:
-    """The two nodes of each recorded pair; None if it is not of two."""
-    known = set(map(str, result.data.get("network/node", ())))
-    return [_two_nodes(str(pair), known) for pair in result["metrics/pair"]]
-
-
-def _two_nodes(pair: str, known: set[str]) -> tuple[str, str] | None:
-    match = PAIR_OF_QUBITS.fullmatch(pair)
-    if match:
-        return match[1], match[2]
-    cuts = [(pair[: dash.start()], pair[dash.end() :]) for dash in re.finditer("-", pair)]
-    named = [cut for cut in cuts if set(cut) <= known] or cuts
-    return named[0] if len(named) == 1 and "/" not in pair else None
+    return bool(_per_pair(result, list(MATRIX_METRICS))) and any(node_pairs(result))
 
 
 def _nodes(result: Result, ends: Sequence[tuple[str, str] | None]) -> list[str]:
@@ -181,7 +135,7 @@ def _draw_matrix(axes: Any, result: Result) -> str:
     """A symmetric matrix of nodes, colored by the strongest pair between two nodes at the last record that has any."""
     name = _per_pair(result, list(MATRIX_METRICS))[0]
     record = int(np.flatnonzero(np.isfinite(result[f"metrics/{name}"]).any(axis=1))[-1])
-    ends = _node_pairs(result)
+    ends = node_pairs(result)
     nodes = _nodes(result, ends)
     matrix, words = _fill(result, name, record, ends, nodes)
     top = max(MATRIX_METRICS[name], float(np.nanmax(matrix, initial=0)))
@@ -225,7 +179,7 @@ def _fill(
 
 
 def _name_nodes(axes: Any, nodes: Sequence[str]) -> None:
-    names = [_text(node) for node in nodes]
+    names = [plain_text(node) for node in nodes]
     axes.set_xticks(range(len(nodes)), names, rotation=90 if len(nodes) * max(map(len, names)) > 40 else 0)
     axes.set_yticks(range(len(nodes)), names)
     axes.set_xticks(np.arange(-0.5, len(nodes)), minor=True)
@@ -264,7 +218,7 @@ def _draw_series(axes: Any, result: Result) -> str:
             # Nothing is known between two records: where points can be told apart, lines only guide the eye.
             few = {"marker": shape, "linewidth": 0.7} if len(places) <= MAX_MARKERS else {}
             _draw_points(axes, result, name, places, np.s_[:, pair], color=color, linestyle=line, **few)
-    _show_up_to_one(axes)
+    show_up_to_one(axes)
     _explain_series(axes, result, pairs, names)
     axes.set_xlabel(label)
     axes.xaxis.set_major_locator(_matplotlib().ticker.MaxNLocator(6, integer=places.dtype.kind == "i"))
@@ -277,12 +231,12 @@ def _draw_series(axes: Any, result: Result) -> str:
 
 def _draw_record(axes: Any, result: Result, names: Sequence[str], pairs: Sequence[int], record: int) -> str:
     """One record only: the metrics of each pair above its name."""
-    labels = _pair_labels(result)
+    labels = pair_labels(result)
     places = np.arange(len(pairs))
     for name, marker, color in zip(names, MARKERS, COLORS, strict=False):
         _draw_points(axes, result, name, places, np.s_[record, pairs], color=color, linestyle="", marker=marker)
         axes.plot([], [], marker, color=color, label=SERIES_METRICS[name].words)
-    _show_up_to_one(axes)
+    show_up_to_one(axes)
     _name_places(axes, [labels[pair] for pair in pairs])
     axes.set_ylabel("value")
     axes.legend(**OUTSIDE)
@@ -302,13 +256,6 @@ def _draw_points(axes: Any, result: Result, name: str, places: np.ndarray, where
         axes.errorbar(places, values, spread, fmt="none", ecolor=style["color"], elinewidth=0.8)
 
 
-def _show_up_to_one(axes: Any) -> None:
-    """From the tenth below the smallest number, not below 0, to the best value there is."""
-    smallest = min(float(np.nanmin(line.get_ydata(), initial=1)) for line in axes.get_lines())
-    bottom = math.floor(max(smallest - 0.03, 0) * 10) / 10
-    axes.set_ylim(bottom, 1 + 0.03 * (1 - bottom))
-
-
 def _horizontal(result: Result) -> tuple[np.ndarray, str]:
     """Where the records are: in simulated time, in a fitting unit, or by their step if time stands still."""
     times = result.data.get("metrics/time", np.zeros(0))
@@ -319,7 +266,7 @@ def _horizontal(result: Result) -> tuple[np.ndarray, str]:
 
 
 def _explain_series(axes: Any, result: Result, pairs: Sequence[int], names: Sequence[str]) -> None:
-    labels = _pair_labels(result)
+    labels = pair_labels(result)
     for rank, pair in enumerate(pairs[:MAX_LEGEND]):
         axes.plot([], [], color=COLORS[rank], linewidth=3, label=labels[pair])
     if len(pairs) > MAX_LEGEND:
@@ -332,13 +279,6 @@ def _explain_series(axes: Any, result: Result, pairs: Sequence[int], names: Sequ
     elif series.bound is not None:
         axes.axhline(series.bound, color="black", linewidth=0.7, linestyle=(0, (1, 3)), zorder=0, label=series.meaning)
     axes.legend(**OUTSIDE)
-
-
-def _pair_labels(result: Result) -> list[str]:
-    """`alice–bob`, or the whole names where two pairs join the same nodes."""
-    short = [f"{pair[0]}–{pair[1]}" if pair else "" for pair in _node_pairs(result)]
-    whole = list(map(str, result["metrics/pair"]))
-    return [_text(a if a and short.count(a) == 1 else b) for a, b in zip(short, whole, strict=True)]
 
 
 def _has_outcomes(result: Result) -> bool:
@@ -384,12 +324,12 @@ def _draw_bars(axes: Any, result: Result, path: str, chosen: np.ndarray) -> None
 
 
 def _names_label(result: Result, attribute: str, what: str, word: str) -> str:
-    names = _text(result.attributes.get(attribute, ""))
+    names = plain_text(result.attributes.get(attribute, ""))
     return f"{what} {word} {names}" if 0 < len(names) <= 50 else what
 
 
 def _name_places(axes: Any, names: Iterable[object]) -> None:
-    texts = [_text(name if len(str(name)) <= 24 else str(name)[:23] + "…") for name in names]
+    texts = [plain_text(name if len(str(name)) <= 24 else str(name)[:23] + "…") for name in names]
     flat = len(texts) * max(map(len, texts)) <= 48
     axes.set_xticks(range(len(texts)), texts, rotation=0 if flat else 90, family="monospace", fontsize=8)
     axes.set_xlim(-0.7, len(texts) - 0.3)

@@ -3,30 +3,58 @@
 import math
 import os
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from qdist.runs import schema
 from qdist.runs.results import Result
+from qdist.runs.views.records import last_record, metric_names, most_interesting, most_probable
+from qdist.runs.views.show_sweep import sweep_sections
+from qdist.runs.views.text import (
+    NOTHING,
+    WIDTH,
+    aligned,
+    bytes_text,
+    count_text,
+    folded,
+    metric_text,
+    more,
+    number_text,
+    seconds_text,
+    short,
+)
+from qdist.runs.views.text import printable as printable
 
-WIDTH = 100
 MAX_ROWS = 12
 MAX_OUTCOMES = 16
-RANKING = ("log_negativity", "fidelity", "mutual_information")
-TIME_UNITS = ((1e-9, "ns"), (1e-6, "µs"), (1e-3, "ms"), (1.0, "s"))
-BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-NOTHING = "–"
+ALONE = ("ranks", 1)
+TRAFFIC: dict[str, Callable[[Any], str]] = {
+    "bytes_sent": bytes_text,
+    "bytes_received": bytes_text,
+    "remaps": count_text,
+    "collective_bytes": bytes_text,
+    "communication_seconds": seconds_text,
+    "compute_seconds": seconds_text,
+}
+"""What is shown of each rank, and how."""
 
 
 def describe(result: Result, path: str | os.PathLike[str]) -> str:
     """What `result`, read from `path`, holds, and its main numbers.
 
-    Each pair shows the last value of each metric: a pair that is gone at the end shows what it had last. Text from the
-    file is shown without control characters, so that a file cannot command the terminal.
+    Each pair shows the last value of each metric: a pair that is gone at the end shows what it had last. Of a sweep
+    there is a row for each point along one axis, or the range of each number over a grid. Text from the file is shown
+    without control characters, so that a file cannot command the terminal.
     """
-    sections = [
-        _heading(result, path),
+    numbers = sweep_sections(result) if result.axes else _numbers(result)
+    sections = [_heading(result, path), *numbers, _traffic(result), _clusters(result), _arrays(result)]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _numbers(result: Result) -> list[list[str]]:
+    return [
         _whole_state(result),
         _pairs(result),
         _outcomes(result),
@@ -34,119 +62,7 @@ def describe(result: Result, path: str | os.PathLike[str]) -> str:
         _heralds(result),
         _ledger(result, "link", ("pairs_made", "pairs_used", "pairs_wasted", "attempts")),
         _ledger(result, "route", ("bits_sent",)),
-        _clusters(result),
-        _arrays(result),
     ]
-    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
-
-
-def printable(text: object) -> str:
-    """The text on one line, anything that a terminal might obey replaced by `?`."""
-    return "".join(char if char.isprintable() else "?" for char in str(text))
-
-
-def time_unit(seconds: float) -> tuple[float, str]:
-    """The largest of ns, µs, ms and s that is not above `seconds`, as (seconds per unit, name)."""
-    if seconds == 0:
-        return TIME_UNITS[-1]
-    fitting = [unit for unit in TIME_UNITS if unit[0] <= abs(seconds) * (1 + 1e-9)]
-    return fitting[-1] if fitting else TIME_UNITS[0]
-
-
-def metric_names(result: Result) -> list[str]:
-    """The metrics that a result has, in the order of the schema, without standard errors."""
-    return [name for name in schema.METRICS if f"metrics/{name}" in result.data]
-
-
-def is_there(result: Result) -> np.ndarray:
-    """Which pair has a value of any metric at which step, shape (step, pair)."""
-    there = np.zeros((len(result["metrics/step"]), len(result["metrics/pair"])), bool)
-    for name in metric_names(result):
-        values = result[f"metrics/{name}"]
-        if values.ndim == 2:
-            there |= values != schema.NO_PAIR if name == "verdict" else np.isfinite(values)
-    return there
-
-
-def last_record(result: Result) -> np.ndarray:
-    """The last step at which each pair has a value of any metric; −1 if it never has."""
-    there = is_there(result)
-    if not there.size:
-        return np.full(there.shape[1], -1)
-    return np.where(there.any(axis=0), len(there) - 1 - there[::-1].argmax(axis=0), -1)
-
-
-def most_interesting(result: Result) -> list[int]:
-    """Positions of the pairs: those that lasted longest first, of these the most entangled, then as in the file."""
-    last = last_record(result)
-    ranking = next((name for name in RANKING if result.data.get(f"metrics/{name}", np.zeros(0)).ndim == 2), None)
-    scores = np.zeros(len(last)) if ranking is None else result[f"metrics/{ranking}"][last, np.arange(len(last))]
-    return [int(pair) for pair in np.lexsort((-np.nan_to_num(scores, nan=-np.inf), -last))]
-
-
-def most_probable(probabilities: np.ndarray, most: int) -> np.ndarray:
-    """Positions of at most `most` outcomes with a probability above 0, the largest first, ties in the order given."""
-    order = np.argsort(-np.nan_to_num(probabilities), kind="stable")[:most]
-    return order[probabilities[order] > 0]
-
-
-def _seconds(seconds: float) -> str:
-    scale, name = time_unit(seconds)
-    return f"{seconds / scale:.4g} {name}"
-
-
-def _bytes(count: int) -> str:
-    power = min(max(count.bit_length() - 1, 0) // 10, len(BYTE_UNITS) - 1)
-    return f"{count / 1024**power:.4g} {BYTE_UNITS[power]}"
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return NOTHING
-    return f"{value:.4g}" if abs(value) >= 1e5 or 0 < abs(value) < 1e-3 else f"{value:.4f}"
-
-
-def _count(value: float) -> str:
-    """An expected count: without decimals if it is whole."""
-    return f"{value:,.0f}" if math.isfinite(value) and value == round(value) else f"{value:,.3f}"
-
-
-def _metric(name: str, value: float) -> str:
-    if name != "verdict":
-        return _number(float(value))
-    return NOTHING if value == schema.NO_PAIR else schema.SCHEMA["metrics/verdict"].flags.get(int(value), str(value))
-
-
-def _short(text: object, width: int = 40) -> str:
-    line = printable(text)
-    return line if len(line) <= width else line[: width - 1] + "…"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Columns as wide as their widest word: the first flush left, the others flush right, headings stacked."""
-    words = [heading.split(" ") for heading in header]
-    height = max(map(len, words))
-    table = [*zip(*([""] * (height - len(stack)) + stack for stack in words), strict=True), *map(tuple, rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(["", row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in table]
-
-
-def _folded(header: Sequence[str], rows: Sequence[Sequence[str]], fixed: int) -> list[str]:
-    """A table that goes on underneath where it is too wide; each part repeats the first `fixed` columns."""
-    parts: list[list[int]] = []
-    for column in range(fixed, len(header)):
-        wider = [*(parts[-1] if parts else range(fixed)), column]
-        fits = max(map(len, _columns(header, rows, wider))) <= WIDTH
-        parts = [*parts[:-1], wider] if parts and fits else [*parts, [*range(fixed), column]]
-    return [line for part in parts for line in _columns(header, rows, part)]
-
-
-def _columns(header: Sequence[str], rows: Sequence[Sequence[str]], chosen: Sequence[int]) -> list[str]:
-    return _table([header[i] for i in chosen], [[row[i] for i in chosen] for row in rows])
-
-
-def _more(total: int, shown: int, what: str) -> list[str]:
-    return [f"  … and {total - shown:,} more {what}"] if total > shown else []
 
 
 def _heading(result: Result, path: str | os.PathLike[str]) -> list[str]:
@@ -159,25 +75,25 @@ def _heading(result: Result, path: str | os.PathLike[str]) -> list[str]:
         "device": "on {}",
         "ranks": "{} ranks",
     }
-    run = [form.format(known[name]) for name, form in forms.items() if name in known]
-    run += [f"{_seconds(float(known['wall_seconds']))} on the wall clock"] if "wall_seconds" in known else []
+    run = [form.format(known[name]) for name, form in forms.items() if name in known and (name, known[name]) != ALONE]
+    run += [f"{seconds_text(float(known['wall_seconds']))} on the wall clock"] if "wall_seconds" in known else []
     packages = ("qdist", "python", "numpy", "jax", "h5py")
     versions = [f"{name} {known[name + '_version']}" for name in packages if f"{name}_version" in known]
     lines = [
-        _short(known.get("title") or "(no title)", WIDTH),
-        f"  file      {_short(path, WIDTH - 12)}",
-        f"  run       {_short(', '.join(run), WIDTH - 12)}",
+        short(known.get("title") or "(no title)", WIDTH),
+        f"  file      {short(path, WIDTH - 12)}",
+        f"  run       {short(', '.join(run), WIDTH - 12)}",
     ]
-    lines += [f"  versions  {_short(', '.join(versions), WIDTH - 12)}"] if versions else []
+    lines += [f"  versions  {short(', '.join(versions), WIDTH - 12)}"] if versions else []
     if result.unknown:
-        lines.append(f"  not read  {_short(', '.join(result.unknown[:MAX_ROWS]), WIDTH - 40)} (unknown to this qdist)")
+        lines.append(f"  not read  {short(', '.join(result.unknown[:MAX_ROWS]), WIDTH - 40)} (unknown to this qdist)")
     return lines
 
 
 def _whole_state(result: Result) -> list[str]:
     values = {name: result[f"metrics/{name}"] for name in metric_names(result)}
-    rows = [(name.replace("_", " "), _metric(name, v[-1])) for name, v in values.items() if v.ndim == 1 and len(v)]
-    return ["Metrics of the whole state, last record", *_table(("metric", "value"), rows)] if rows else []
+    rows = [(name.replace("_", " "), metric_text(name, v[-1])) for name, v in values.items() if v.ndim == 1 and len(v)]
+    return ["Metrics of the whole state, last record", *aligned(("metric", "value"), rows)] if rows else []
 
 
 def _pairs(result: Result) -> list[str]:
@@ -192,13 +108,13 @@ def _pairs(result: Result) -> list[str]:
     rows = []
     for pair in shown:
         step = last[pair]
-        cells = [_metric(name, result[f"metrics/{name}"][step, pair]) for name in names] if step >= 0 else None
-        rows.append([_short(pairs[pair]), _moment(result, step), *(cells or [NOTHING] * len(names))])
+        cells = [metric_text(name, result[f"metrics/{name}"][step, pair]) for name in names] if step >= 0 else None
+        rows.append([short(pairs[pair]), _moment(result, step), *(cells or [NOTHING] * len(names))])
     header = ["pair", "at", *map(_heading_of, names)]
     return [
         f"Metrics of each pair, last value in {records:,} records",
-        *_folded(header, rows, fixed=2),
-        *_more(len(pairs), len(shown), "pairs"),
+        *folded(header, rows, fixed=2),
+        *more(len(pairs), len(shown), "pairs"),
         *_largest_errors(result, names, shown, last),
     ]
 
@@ -212,7 +128,7 @@ def _moment(result: Result, step: int) -> str:
     if step < 0:
         return "never"
     times = result.data.get("metrics/time")
-    return _seconds(float(times[step])) if times is not None else f"step {result['metrics/step'][step]}"
+    return seconds_text(float(times[step])) if times is not None else f"step {result['metrics/step'][step]}"
 
 
 def _largest_errors(result: Result, names: Sequence[str], shown: Sequence[int], last: np.ndarray) -> list[str]:
@@ -231,32 +147,32 @@ def _outcomes(result: Result) -> list[str]:
     if probabilities is None:
         return []
     shown = most_probable(probabilities, MAX_OUTCOMES)
-    columns = {"outcome": [_short(outcome, 60) for outcome in result["results/outcome"][shown]]}
+    columns = {"outcome": [short(outcome, 60) for outcome in result["results/outcome"][shown]]}
     for name, path in (("probability", "probabilities"), ("standard error", "probabilities_stderr")):
         if f"results/{path}" in result.data:
-            columns[name] = [_number(float(value)) for value in result[f"results/{path}"][shown]]
+            columns[name] = [number_text(float(value)) for value in result[f"results/{path}"][shown]]
     if "results/counts" in result.data:
         columns["counts"] = [f"{count:,}" for count in result["results/counts"][shown]]
     bits = result.attributes.get("bits", "")
     return [
-        _short(f"Outcomes{f' of the bits {bits}' if bits else ''}, most probable first", WIDTH),
-        *_table(list(columns), zip(*columns.values(), strict=True)),
-        *_more(int(np.count_nonzero(probabilities)), len(shown), "outcomes"),
+        short(f"Outcomes{f' of the bits {bits}' if bits else ''}, most probable first", WIDTH),
+        *aligned(list(columns), zip(*columns.values(), strict=True)),
+        *more(int(np.count_nonzero(probabilities)), len(shown), "outcomes"),
     ]
 
 
 def _correlators(result: Result) -> list[str]:
     if "results/correlators" not in result.data:
         return []
-    columns = {"Pauli string": [_short(string, 60) for string in result["results/pauli"][:MAX_OUTCOMES]]}
+    columns = {"Pauli string": [short(string, 60) for string in result["results/pauli"][:MAX_OUTCOMES]]}
     for name, path in (("correlator", "correlators"), ("standard error", "correlators_stderr")):
         if f"results/{path}" in result.data:
-            columns[name] = [_number(float(value)) for value in result[f"results/{path}"][:MAX_OUTCOMES]]
+            columns[name] = [number_text(float(value)) for value in result[f"results/{path}"][:MAX_OUTCOMES]]
     qubits = result.attributes.get("qubits", "")
     return [
-        _short(f"Correlators{f' of the qubits {qubits}' if qubits else ''}", WIDTH),
-        *_table(list(columns), zip(*columns.values(), strict=True)),
-        *_more(len(result["results/pauli"]), MAX_OUTCOMES, "correlators"),
+        short(f"Correlators{f' of the qubits {qubits}' if qubits else ''}", WIDTH),
+        *aligned(list(columns), zip(*columns.values(), strict=True)),
+        *more(len(result["results/pauli"]), MAX_OUTCOMES, "correlators"),
     ]
 
 
@@ -264,12 +180,12 @@ def _heralds(result: Result) -> list[str]:
     lines = []
     success = float(result.data.get("results/success_probability", 1.0))
     if success != 1 or "results/herald" in result.data:
-        lines.append(f"Every herald succeeds with probability {_number(success)}")
+        lines.append(f"Every herald succeeds with probability {number_text(success)}")
     if "results/herald_probability" in result.data:
         columns = zip(result["results/herald"], result["results/herald_probability"], strict=True)
-        rows = [(_short(name, 60), _number(float(value))) for name, value in columns]
-        lines += _table(("herald", "probability"), rows[:MAX_ROWS])
-        lines += _more(len(rows), MAX_ROWS, "heralds")
+        rows = [(short(name, 60), number_text(float(value))) for name, value in columns]
+        lines += aligned(("herald", "probability"), rows[:MAX_ROWS])
+        lines += more(len(rows), MAX_ROWS, "heralds")
     return lines
 
 
@@ -280,12 +196,32 @@ def _ledger(result: Result, owner: str, names: Sequence[str]) -> list[str]:
         return []
     table = np.array([result[f"ledger/{name}"] for name in names], float).T
     shown = np.argsort(-table[:, 0], kind="stable")[:MAX_ROWS]
-    rows = [[_short(result[f"ledger/{owner}"][i]), *map(_count, table[i])] for i in shown]
-    rows.append(["total", *map(_count, table.sum(axis=0))])
+    rows = [[short(result[f"ledger/{owner}"][i]), *map(count_text, table[i])] for i in shown]
+    rows.append(["total", *map(count_text, table.sum(axis=0))])
     return [
         f"Ledger of the {len(table):,} {owner}{'s' * (len(table) != 1)}",
-        *_table([owner, *(name.replace("_", " ") for name in names)], rows),
-        *_more(len(table), len(shown), f"{owner}s in the total"),
+        *aligned([owner, *(name.replace("_", " ") for name in names)], rows),
+        *more(len(table), len(shown), f"{owner}s in the total"),
+    ]
+
+
+def _traffic(result: Result) -> list[str]:
+    """What the simulation itself moved between several ranks, over all points of a sweep."""
+    ranks = result.data.get("traffic/rank", np.zeros(0))
+    if len(ranks) < 2:
+        return []
+    columns = {"rank": [str(rank) for rank in ranks[:MAX_ROWS]]}
+    if "traffic/nodes" in result.data and result.dims("traffic/nodes") == ("rank",):
+        columns["nodes"] = [short(nodes, 24) for nodes in result["traffic/nodes"][:MAX_ROWS]]
+    for name, text in TRAFFIC.items():
+        if f"traffic/{name}" in result.data:
+            values = result[f"traffic/{name}"].reshape(-1, len(ranks)).sum(axis=0)
+            columns[schema.SCHEMA[f"traffic/{name}"].long_name] = [text(value) for value in values[:MAX_ROWS].tolist()]
+    rows = list(zip(*columns.values(), strict=True))
+    return [
+        f"Traffic of the simulation between {len(ranks):,} ranks",
+        *folded(list(columns), rows, fixed=1),
+        *more(len(ranks), MAX_ROWS, "ranks"),
     ]
 
 
@@ -297,16 +233,18 @@ def _clusters(result: Result) -> list[str]:
     }
     forms = {"clusters": "at most {:,} at a time", "largest": "the largest of 2^{} entries"}
     parts = [form.format(peaks[name]) for name, form in forms.items() if name in peaks]
-    parts += [f"at most {_bytes(peaks['bytes'])} in all"] if "bytes" in peaks else []
+    parts += [f"at most {bytes_text(peaks['bytes'])} in all"] if "bytes" in peaks else []
     return [f"Clusters: {', '.join(parts)}"] if parts else []
 
 
 def _arrays(result: Result) -> list[str]:
     """What a notebook will find, one paragraph a group: dimensions with their sizes, then the other arrays."""
     groups: dict[str, list[str]] = {}
+    if result.axes:
+        groups["sweep"] = [f"{axis.name}[{len(axis.values)}]" for axis in result.axes]
     for path, array in result.data.items():
         group, _, name = path.partition("/")
-        size = f"[{array.size}]" if name in schema.SCHEMA[path].dims else ""
+        size = f"[{array.size}]" if schema.is_coordinate(path) else ""
         error = "\N{NO-BREAK SPACE}±" if f"{path}_stderr" in result.data else ""
         if not path.endswith("_stderr"):
             groups.setdefault(group, []).append(f"{name}{size}{error}")

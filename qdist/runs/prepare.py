@@ -1,0 +1,152 @@
+"""A job made ready: lowered, planned, divided over ranks, and checked against what there is."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qdist.errors import QdistError
+from qdist.machine.comm import SERIAL, Comm
+from qdist.machine.memory import check_memory, fits
+from qdist.machine.plan import Plan
+from qdist.machine.planner import make_plan
+from qdist.machine.sharding import shard
+from qdist.network.draws import Draws
+from qdist.network.lowering import Lowered, lower
+from qdist.runs.job import Job
+from qdist.runs.launch import agree
+from qdist.runs.outcomes import MAX_BITS
+
+BATCH_BYTES = 2**28
+"""Sampled shots are run in batches of about this size: large enough to hide dispatch, small enough for any machine."""
+MAX_BATCH = 2**14
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job made ready: the instructions and the plan of its first batch of shots.
+
+    Attributes:
+        job: What is run.
+        lowered: Its instructions.
+        plan: What this rank does.
+        batch: Shots at a time, in sampled mode.
+        keep_state: Whether the final states are wanted.
+        comm: The ranks that share one state.
+    """
+
+    job: Job
+    lowered: Lowered
+    plan: Plan
+    batch: int | None
+    keep_state: bool
+    comm: Comm = SERIAL
+
+    def shots_from(self, first: int) -> "Prepared":
+        """The same for a batch that begins with another shot."""
+        assert self.batch is not None
+        draws = Draws(self.job.seed, first, self.batch)
+        lowered = lower(self.job.program, self.job.network, groups=self.job.pairs, draws=draws)
+        plan = _plan(self.job, lowered, self.batch, self.keep_state)
+        return replace(self, lowered=lowered, plan=shard(plan, ranks=self.comm.size, rank=self.comm.rank))
+
+
+def prepare(job: Job, *, keep_state: bool = True) -> Prepared:
+    """Lower and plan a job, for one rank, without running it.
+
+    Args:
+        job: What to run.
+        keep_state: Whether the final states are wanted; otherwise qubits are dropped as soon as nothing needs them.
+    """
+    if job.mode != "sampled":
+        kept = frozenset(job.postselect)
+        lowered = lower(job.program, job.network, groups=job.pairs, postselected=kept)
+        return Prepared(job, lowered, _plan(job, lowered, None, keep_state), None, keep_state)
+    few = _prepare_shots(job, 4, keep_state)
+    fitting = BATCH_BYTES // max(1, few.plan.peak_bytes // 4) // 4 * 4
+    return _prepare_shots(job, max(4, min(MAX_BATCH, -(-job.shots // 4) * 4, fitting)), keep_state)
+
+
+def _prepare_shots(job: Job, batch: int, keep_state: bool) -> Prepared:
+    lowered = lower(job.program, job.network, groups=job.pairs, draws=Draws(job.seed, 0, batch))
+    return Prepared(job, lowered, _plan(job, lowered, batch, keep_state), batch, keep_state)
+
+
+def _plan(job: Job, lowered: Lowered, shots: int | None, keep_state: bool) -> Plan:
+    outputs = dict(lowered.bits)
+    if job.record.probabilities and not outputs:
+        outputs = {qubit: qubit for qubit in job.program.qubits}
+    keep: tuple[str, ...] | None = None if keep_state else ()
+    if job.record.correlators:
+        keep = None if keep_state else job.program.qubits
+    return make_plan(
+        lowered.instructions,
+        outputs=outputs if job.record.probabilities else {},
+        keep=keep,
+        postselect={lowered.wires[bit]: value for bit, value in job.postselect.items()},
+        shots=shots,
+        itemsize=np.dtype(job.precision).itemsize,
+    )
+
+
+def prepare_on(job: Job, comm: Comm, *, keep_state: bool) -> Prepared:
+    """Prepare a job for ranks that work on it together, and check that it can be run and read off.
+
+    All branches of one state are shared by all ranks. Shots are dealt to groups of ranks instead, as small as memory
+    allows, and the state of a batch is shared by a group.
+
+    Raises:
+        QdistError: On every rank: it does not fit, or something that was asked for will not be there.
+    """
+    prepared = agree(comm, lambda: prepare(job, keep_state=keep_state))
+    size = comm.size if job.mode != "sampled" else 1
+    if job.per_state is not None or job.mode == "sampled":
+        size = ranks_per_state(prepared, comm)
+    part = comm if size == comm.size else comm.split(comm.rank // size)
+    plan = shard(prepared.plan, ranks=size, rank=part.rank)
+
+    def check() -> None:
+        check_memory(plan, sharing=comm.local_size)
+        _check_results(replace(prepared, plan=plan))
+
+    agree(comm, check)
+    return replace(prepared, plan=plan, comm=part)
+
+
+def ranks_per_state(prepared: Prepared, comm: Comm) -> int:
+    """How many ranks share one state: as the job says, or as few as its memory allows; the same on every rank."""
+    wanted = prepared.job.per_state
+    if wanted is not None:
+        if wanted > comm.size:
+            raise QdistError(
+                f"`per_state` must be at most the number of ranks, {comm.size}, but is {wanted}. "
+                f"Run with `-n {wanted}`."
+            )
+        return wanted
+    size = 1
+    while size < comm.size and not fits(shard(prepared.plan, ranks=size), sharing=comm.local_size):
+        size *= 2
+    return max(comm.gather(size))
+
+
+def _check_results(prepared: Prepared) -> None:
+    """Raise if something that was asked for cannot be read off at the end."""
+    job, bits = prepared.job, len(prepared.plan.bits)
+    if job.mode != "sampled" and bits > MAX_BITS:
+        raise QdistError(
+            f"A joint distribution must have at most {MAX_BITS} bits, but the program has {bits}. "
+            'Set `probabilities = false` and ask for correlators, or use mode = "sampled".'
+        )
+    alive = {wire for part in prepared.plan.final for wire in part.wires}
+    for name, place in prepared.plan.bits.items():
+        if place.wire is not None and place.wire not in alive:
+            raise QdistError(
+                f"A distribution must be of qubits that are alive at the end, but '{name}' is not. "
+                "Name the program's `bits`, or set `probabilities = false`."
+            )
+    for string in job.record.correlators:
+        for qubit, letter in zip(job.program.qubits, string, strict=True):
+            if letter != "I" and qubit not in alive:
+                raise QdistError(
+                    f"A correlator must be of qubits that are alive at the end, but '{string}' asks for {letter} of "
+                    f"'{qubit}', which was measured or discarded. Write I there."
+                )
