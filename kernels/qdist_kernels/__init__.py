@@ -1,7 +1,7 @@
 """Array kernels of qdist: real arrays in, real arrays out. They know axes and bits, not qubits, and import JAX only."""
 
 from qdist_kernels.namespace import is_jax, namespace
-from qdist_kernels.pieces import read_piece, write_piece
+from qdist_kernels.pieces import read_piece, take, write_piece
 from qdist_kernels.transfer import outer, scale, select, settle, transfer, update, view
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "scale",
     "select",
     "settle",
+    "take",
     "transfer",
     "update",
     "view",

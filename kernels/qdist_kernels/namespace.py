@@ -10,6 +10,20 @@ def is_jax(value: Any) -> bool:
     return jax is not None and isinstance(value, jax.Array)
 
 
+def is_traced(value: Any) -> bool:
+    """Whether `value` is a tracer: inside of `jax.grad`, `jax.jit` or `jax.vmap`."""
+    if not is_jax(value):
+        return False
+    import jax
+
+    return isinstance(value, jax.core.Tracer)
+
+
+def is_concrete_jax(value: Any) -> bool:
+    """Whether `value` is a JAX array that has numbers: it can be overwritten, and copied to the host."""
+    return is_jax(value) and not is_traced(value)
+
+
 def namespace(*values: Any) -> Any:
     """`jax.numpy` if any of `values` is a JAX array or tracer, else `numpy`.
 

@@ -1,10 +1,35 @@
-"""Pieces of a vector: read one out, write one back in place."""
+"""Pieces of a vector: read entries or a box of them, write a box back in place."""
 
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from qdist_kernels.namespace import is_jax
+import numpy as np
+
+from qdist_kernels.namespace import is_jax, is_traced
+
+LOW_BITS = 15
+"""JAX counts in 32 bits unless told otherwise: the position of an entry is given in two parts."""
+
+
+def take(vector: Any, positions: np.ndarray) -> Any:
+    """A copy of the entries at some positions of the last axis: shape (…, k) for k positions."""
+    if not is_jax(vector):
+        return vector[..., positions]
+    low = min(LOW_BITS, (vector.shape[-1] - 1).bit_length())
+    kernel = _taken if is_traced(vector) else _compiled_take()
+    return kernel(vector, (positions >> low).astype(np.int32), (positions % 2**low).astype(np.int32), low=low)
+
+
+def _taken(vector: Any, high: Any, low_part: Any, low: int) -> Any:
+    return vector.reshape(*vector.shape[:-1], -1, 2**low)[..., high, low_part]
+
+
+@cache
+def _compiled_take() -> Callable[..., Any]:
+    import jax
+
+    return jax.jit(_taken, static_argnames=("low",))
 
 
 def read_piece(vector: Any, shape: tuple[int, ...], starts: tuple[int, ...], sizes: tuple[int, ...]) -> Any:

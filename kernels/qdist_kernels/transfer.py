@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from qdist_kernels.namespace import is_jax, namespace
+from qdist_kernels.namespace import is_concrete_jax, is_jax, is_traced, namespace
 
 HOST_ENTRIES = 4**10
 """Concrete vectors with at most this many entries (batch included) stay in NumPy. Measured on two CPU cores: at 4¹⁰
@@ -144,7 +144,7 @@ def transfer(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int
         Shape (rows · rest,) or (batch, rows · rest).
     """
     batched_vector, batched_matrix = vector.ndim == 2, matrix.ndim == 3
-    if _is_traced(vector) or _is_traced(matrix):
+    if is_traced(vector) or is_traced(matrix):
         kernel: Callable[..., Any] = _contract
         if batched_vector or batched_matrix:
             kernel = _compiled(batched_vector, batched_matrix)
@@ -177,7 +177,7 @@ def update(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, 
     """
     lead = vector.shape[:-1]
     dims, axes = (*lead, *dims), tuple(a + len(lead) for a in axes)
-    if _is_traced(vector) or _is_traced(matrix):
+    if is_traced(vector) or is_traced(matrix):
         front = _contract(vector.reshape(-1), matrix, dims, axes)
         order = [*axes, *(k for k in range(len(dims)) if k not in axes)]
         return front.reshape([dims[k] for k in order]).transpose(np.argsort(order)).reshape(*lead, -1)
@@ -198,14 +198,6 @@ def _update_on_host(vector: np.ndarray, matrix: np.ndarray, dims: tuple[int, ...
         part[...] = (matrix @ part.reshape(matrix.shape[1], -1)).reshape(part.shape)
 
 
-def _is_traced(value: Any) -> bool:
-    if not is_jax(value):
-        return False
-    import jax
-
-    return isinstance(value, jax.core.Tracer)
-
-
 def _on_device(vector: Any) -> Any:
     import jax.numpy as jnp
 
@@ -224,12 +216,20 @@ def scale(vector: Any, factors: Any, *, dims: tuple[int, ...], axes: tuple[int, 
 
     v'[b, rest] = f[b] v[b, rest]
 
+    In place, as `update`: `vector` must not be used again.
+
     Args:
         vector: Shape (prod(dims),) or (batch, prod(dims)).
         factors: Shape (prod(dims[a] for a in axes),).
         dims: Size of each digit.
         axes: Which digits, ascending.
     """
+    if is_concrete_jax(vector):
+        return _compiled_scale()(vector, factors, dims=dims, axes=axes)
+    return _scaled(vector, factors, dims, axes)
+
+
+def _scaled(vector: Any, factors: Any, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     shape, places = view(dims, axes)
     spread = [size if i in places else 1 for i, size in enumerate(shape)]
     lead = vector.shape[:-1]
@@ -237,22 +237,43 @@ def scale(vector: Any, factors: Any, *, dims: tuple[int, ...], axes: tuple[int, 
 
 
 def select(vector: Any, *, dims: tuple[int, ...], axes: tuple[int, ...], indices: tuple[int, ...] | None = None) -> Any:
-    """Keep the entries whose digits at `axes` (ascending) equal `indices`; zeros, the default, are the partial trace.
+    """A new vector of the entries whose digits at `axes` (ascending) equal `indices`; zeros are the partial trace.
 
     v'[rest] = v[indices…, rest]
     """
+    indices = (0,) * len(axes) if indices is None else indices
+    if is_concrete_jax(vector):
+        return _compiled_select()(vector, dims=dims, axes=axes, indices=indices)
+    selected = _selected(vector, dims, axes, indices)
+    return selected if is_jax(selected) else selected.copy()
+
+
+def _selected(vector: Any, dims: tuple[int, ...], axes: tuple[int, ...], indices: tuple[int, ...]) -> Any:
     shape, places = view(dims, axes)
     lead = vector.shape[:-1]
     taken: list[Any] = [slice(None)] * len(shape)
     for place in places:
         taken[place] = 0
-    if indices is not None:
-        place, before = -1, -2
-        for axis, index in zip(axes, indices, strict=True):
-            place += axis != before + 1
-            taken[places[place]] = taken[places[place]] * dims[axis] + index
-            before = axis
+    place, before = -1, -2
+    for axis, index in zip(axes, indices, strict=True):
+        place += axis != before + 1
+        taken[places[place]] = taken[places[place]] * dims[axis] + index
+        before = axis
     return vector.reshape(*lead, *shape)[(..., *taken)].reshape(*lead, -1)
+
+
+@cache
+def _compiled_scale() -> Callable[..., Any]:
+    import jax
+
+    return jax.jit(_scaled, static_argnames=("dims", "axes"), donate_argnames=("vector",))
+
+
+@cache
+def _compiled_select() -> Callable[..., Any]:
+    import jax
+
+    return jax.jit(_selected, static_argnames=("dims", "axes", "indices"))
 
 
 def outer(first: Any, second: Any) -> Any:
@@ -260,11 +281,24 @@ def outer(first: Any, second: Any) -> Any:
 
     v[a, b] = v₁[a] v₂[b]
     """
-    xp = namespace(first, second)
-    if xp is np and max(first.size, second.size) * min(first.shape[-1], second.shape[-1]) > HOST_ENTRIES:
-        import jax.numpy as xp  # type: ignore[no-redef]
-    product = xp.einsum("...a,...b->...ab", first, second)
+    size = max(first.size * second.shape[-1], second.size * first.shape[-1])
+    if not is_jax(first) and not is_jax(second) and size > HOST_ENTRIES:
+        first = _on_device(first)
+    if is_concrete_jax(first) or is_concrete_jax(second):
+        return _compiled_outer()(first, second)
+    return _outer(first, second)
+
+
+def _outer(first: Any, second: Any) -> Any:
+    product = first[..., :, None] * second[..., None, :]
     return product.reshape(*product.shape[:-2], -1)
+
+
+@cache
+def _compiled_outer() -> Callable[..., Any]:
+    import jax
+
+    return jax.jit(_outer)
 
 
 def settle(vector: Any) -> Any:
@@ -273,10 +307,6 @@ def settle(vector: Any) -> Any:
     On the host the next operations on a small vector are cheaper. Without waiting, the outputs of many operations
     that have not begun would be allocated at the same time.
     """
-    if not is_jax(vector):
-        return vector
-    import jax
-
-    if isinstance(vector, jax.core.Tracer):
+    if not is_concrete_jax(vector):
         return vector
     return np.array(vector) if vector.size <= HOST_ENTRIES else vector.block_until_ready()

@@ -4,14 +4,13 @@ A block's part is never copied as a whole: it goes in pieces of at most `PIECE_B
 buffer of the same size) is the only extra memory, and never more than half a block.
 """
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from qdist.machine.comm import Comm
-from qdist_kernels import is_jax, read_piece, view, write_piece
+from qdist_kernels import is_jax, read_piece, select, view, write_piece
 
 PIECE_BYTES = 4 * 2**20
 """Of one message: large enough for the bandwidth of any network, small beside any block that is worth splitting."""
@@ -55,10 +54,8 @@ def share(block: Any, comm: Comm, *, dims: tuple[int, ...], axis: int, partner: 
     shape, pieces = _pieces(block, dims, (axis,), (1,))
     for starts, sizes in pieces:
         comm.send(partner, _outgoing(read_piece(block, shape, starts, sizes), comm))
-    lead = block.shape[:-1]
-    half = block.reshape(*lead, math.prod(dims[:axis]), 2, -1)[..., 0, :]
     comm.traffic.remaps += 1
-    return half.reshape(*lead, -1) + 0
+    return select(block, dims=dims, axes=(axis,))
 
 
 def take_share(block: np.ndarray, comm: Comm, *, dims: tuple[int, ...], axis: int, partner: int) -> np.ndarray:

@@ -91,7 +91,7 @@ class _Run:
                 block = self._zeros(dims, operation.batch) if operation.is_empty else vectors.pop(slot)
                 vectors[slot] = exchange.gather(block, comm, dims=dims, ranks=ranks, order=order)
             case Take(slot=slot, dims=dims, axes=axes, values=values):
-                vectors[slot] = settle(select(vectors.pop(slot), dims=dims, axes=axes, indices=values) + 0)
+                vectors[slot] = settle(select(vectors.pop(slot), dims=dims, axes=axes, indices=values))
             case Drop(slot=slot):
                 del vectors[slot]
             case Draw():

@@ -1,13 +1,13 @@
 """What is read off vectors without ever gathering one: reduced states, entries, inner products."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from qdist.machine.plan import Part
 from qdist.runs.evolution import Evolution
-from qdist_kernels import namespace, outer, select
+from qdist_kernels import namespace, outer, take
 
 
 def transpose(vector: Any, dims: tuple[int, ...], order: list[int]) -> Any:
@@ -61,14 +61,13 @@ def _piece(state: Evolution, part: Part, wires: tuple[str, ...], diagonal: bool)
     return state.comm.sum(table.reshape(*batch, -1))
 
 
-def _bits(vector: Any, part: Part, wanted: list[tuple[str, str]]) -> Any:
+def _bits(vector: Any, part: Part, wanted: Sequence[tuple[str, str]]) -> Any:
     """The entries whose other bits are 0, with the wanted bits in their order."""
-    dims = (2,) * len(part.bits)
-    others = tuple(k for k, bit in enumerate(part.bits) if bit not in wanted)
-    left = [bit for bit in part.bits if bit in wanted]
-    piece = select(vector, dims=dims, axes=others) if others else vector
-    # A copy: the vector itself may be overwritten later.
-    return namespace(piece).array(transpose(piece, (2,) * len(left), [left.index(bit) for bit in wanted]))
+    positions = np.zeros(1, np.int64)
+    for bit in wanted:
+        weight = 1 << (len(part.bits) - 1 - part.bits.index(bit))
+        positions = (positions[:, None] + np.array([0, weight])).reshape(-1)
+    return take(vector, positions)
 
 
 def entry(state: Evolution, part: Part, letters: Mapping[str, str]) -> Any:
@@ -87,9 +86,8 @@ def entry(state: Evolution, part: Part, letters: Mapping[str, str]) -> Any:
     batch = () if state.accepted is None else (len(state.accepted),)
     value: Any = np.zeros(batch if part.is_split else ())
     if is_here:
-        index = tuple(values[bit] for bit in part.bits)
-        dims = (2,) * len(part.bits)
-        value = value + select(state.vectors[part.slot], dims=dims, axes=tuple(range(len(dims))), indices=index)[..., 0]
+        position = sum(values[bit] << (len(part.bits) - 1 - k) for k, bit in enumerate(part.bits))
+        value = value + take(state.vectors[part.slot], np.array([position]))[..., 0]
     return state.comm.sum(np.asarray(value, float)) if part.is_split else value
 
 

@@ -253,7 +253,7 @@ def test_devices_without_noise_need_one_instruction_a_step():
 
     lowered = lower(Program(steps + rest), node(2, Device(name="ideal")))
 
-    assert [type(i) for i in lowered.instructions] == [Create, Act, Act, Observe, Remove, Look]
+    assert [type(i) for i in lowered.instructions] == [Create, Create, Act, Act, Observe, Remove, Look]
 
 
 def test_memories_that_do_not_decay_need_no_joint_waiting():

@@ -225,6 +225,10 @@ def test_names_of_coordinates_are_letters_digits_and_underscores_and_differ(fold
     lines = ["'run.postselect.\"c[0]\"' = [0]", '\'"run".postselect."c[1]"\' = [0]', "'run.\"seed\"' = [1]"]
     found = swept(text, *lines, folder=folder)
     assert [axis.name for axis in found.axes] == ["run_postselect_c_0", "run_postselect_c_1", "run_seed"]
+    (folder / "bell.qasm").write_text(BELL + " bit[1] c_; c_[0] = measure q[0];")
+    lines = ["'run.postselect.\"c[0]\"' = [0]", "'run.postselect.\"c_[0]\"' = [0]"]
+    found = swept(text.replace("c[1]", "c_[0]"), *lines, folder=folder)
+    assert [axis.name for axis in found.axes] == ["run_postselect_c_0", "run_postselect_c_0_1"]
 
 
 def test_a_sweep_can_be_given_to_another_process(folder):
@@ -237,16 +241,24 @@ def test_a_sweep_can_be_given_to_another_process(folder):
 # When points are checked.
 
 
-def test_every_point_of_a_small_sweep_is_checked_when_the_file_is_read():
+@pytest.fixture
+def made(monkeypatch):
+    """The points whose jobs are made, as they are made."""
+    points = []
+    job = Sweep.job
+    monkeypatch.setattr(Sweep, "job", lambda self, number: (points.append(self.point(number)), job(self, number))[1])
+    return points
+
+
+def test_every_point_of_a_small_sweep_is_checked_when_the_file_is_read(made):
+    swept(CHAIN, '"links[0].fidelity" = [0.9, 0.8, 0.7]', '"run.seed" = [1, 2, 3]')
+    assert made == [(fidelity, seed) for fidelity in (0.9, 0.8, 0.7) for seed in (1, 2, 3)]
     lines = ('"nodes[1].device.t1" = [1.0, 3.0, 2.0]', '"nodes[1].device.t2" = [1.0, 5.0, 3.0]')
     with pytest.raises(QdistError, match=r"line 29, `nodes\[1\].device.t2`: .* at most 2·t1 = 2 s, but is 5 s"):
         swept(CHAIN, *lines)
 
 
-def test_of_a_large_sweep_only_the_smallest_and_largest_values_are_checked_when_the_file_is_read(monkeypatch):
-    made = []
-    job = Sweep.job
-    monkeypatch.setattr(Sweep, "job", lambda self, number: (made.append(self.point(number)), job(self, number))[1])
+def test_of_a_large_sweep_only_the_smallest_and_largest_values_are_checked_when_the_file_is_read(made):
     middle, wide = "{ start = 0.5, stop = 1.0, num = 300 }", "[2e3, 1e3, 5e3, 3e3]"
     found = swept(CHAIN, f'"links[0].fidelity" = {middle}', f'"links[0].length" = {wide}')
     assert len(found) == 1200
@@ -329,7 +341,7 @@ def test_an_error_at_a_point_says_where_on_every_rank_and_ends_the_sweep_soon(ra
 
     def run_point(job, comm):
         tried.append(job.seed)
-        if job.seed in (3, 5):
+        if job.seed in (5, 6):
             raise QdistError("The run must end well, but did not. Try again.")
         return small(job.seed)
 
@@ -339,7 +351,7 @@ def test_an_error_at_a_point_says_where_on_every_rank_and_ends_the_sweep_soon(ra
         errors.append(str(error.value))
 
     run_ranks(ranks, rank)
-    expected = "The run must end well, but did not. Try again. This is at `run.seed` = 3, `network.link.length` = 1.5."
+    expected = "The run must end well, but did not. Try again. This is at `run.seed` = 5, `network.link.length` = 1.5."
     assert errors == [expected] * ranks
     assert len(tried) <= 16
 
