@@ -2,9 +2,10 @@
 
 from qdist_kernels.namespace import is_jax, namespace
 from qdist_kernels.pieces import read_piece, take, write_piece
-from qdist_kernels.transfer import outer, scale, select, settle, transfer, update, view
+from qdist_kernels.transfer import inner, outer, scale, select, settle, transfer, update, view
 
 __all__ = [
+    "inner",
     "is_jax",
     "namespace",
     "outer",

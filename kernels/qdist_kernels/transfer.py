@@ -301,6 +301,34 @@ def _compiled_outer() -> Callable[..., Any]:
     return jax.jit(_outer)
 
 
+ROW = 2**10
+"""Products that are summed in the vectors' own precision; the sums of rows are added up in float64 on the host."""
+
+
+def inner(first: Any, second: Any) -> Any:
+    """Inner product of two vectors of one length, without a copy of either.
+
+    Σ_i v₁[i] v₂[i]
+    """
+    if not is_jax(first) and not is_jax(second):
+        rows = np.einsum("ab,ab->a", *(np.asarray(v).reshape(-1, min(ROW, v.size)) for v in (first, second)))
+        return float(rows.sum(dtype=float))
+    if is_traced(first) or is_traced(second):
+        return (first * second).sum()
+    return float(np.asarray(_compiled_inner()(first, second)).sum(dtype=float))
+
+
+def _row_sums(first: Any, second: Any) -> Any:
+    return (first * second).reshape(-1, min(ROW, first.size)).sum(axis=1)
+
+
+@cache
+def _compiled_inner() -> Callable[..., Any]:
+    import jax
+
+    return jax.jit(_row_sums)
+
+
 def settle(vector: Any) -> Any:
     """The end of an operation on a concrete vector: a small one comes back to the host, a large one is waited for.
 

@@ -12,7 +12,7 @@ import numpy as np
 from qdist.machine.comm import Comm
 from qdist_kernels import is_jax, read_piece, select, view, write_piece
 
-PIECE_BYTES = 4 * 2**20
+PIECE_BYTES = 2**20
 """Of one message: large enough for the bandwidth of any network, small beside any block that is worth splitting."""
 
 Piece = tuple[tuple[int, ...], tuple[int, ...]]

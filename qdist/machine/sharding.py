@@ -23,7 +23,7 @@ SHRINK = 16
 """A split cluster is gathered when it has become smaller than the threshold by this factor."""
 
 
-def shard(plan: Plan, *, ranks: int, rank: int = 0, threshold: int = SPLIT_ENTRIES) -> Plan:
+def shard(plan: Plan, *, ranks: int, rank: int = 0, threshold: int | None = None) -> Plan:
     """What one rank does.
 
     All ranks make the same choices, so no rank needs to be told what another one does.
@@ -32,7 +32,7 @@ def shard(plan: Plan, *, ranks: int, rank: int = 0, threshold: int = SPLIT_ENTRI
         plan: From `make_plan`.
         ranks: A power of two.
         rank: Which of them.
-        threshold: Entries from which a cluster is split.
+        threshold: Entries from which a cluster is split, `SPLIT_ENTRIES` unless given.
 
     Raises:
         QdistError: The number of ranks is not a power of two.
@@ -43,7 +43,7 @@ def shard(plan: Plan, *, ranks: int, rank: int = 0, threshold: int = SPLIT_ENTRI
         )
     if ranks == 1:
         return plan
-    tracker = _Tracker(plan, ranks.bit_length() - 1, threshold)
+    tracker = _Tracker(plan, ranks.bit_length() - 1, SPLIT_ENTRIES if threshold is None else threshold)
     tracker.follow()
     return _emit(plan, tracker, ranks, rank)
 

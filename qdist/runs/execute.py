@@ -65,7 +65,8 @@ def _ranks_per_point(sweep: Sweep, comm: Comm) -> int:
     """As few as memory allows, and no rank without a point."""
     if comm.size == 1:
         return 1
-    needed = ranks_per_state(prepare(sweep.job(0), keep_state=False), comm)
+    ends = {0, len(sweep) - 1}
+    needed = max(ranks_per_state(prepare(sweep.job(number), keep_state=False), comm) for number in ends)
     busy = 1 << (min(len(sweep), comm.size).bit_length() - 1)
     return max(needed, comm.size // busy)
 
@@ -84,7 +85,9 @@ def _run_job(job: Job, comm: Comm, bar: Progress, keep_state: bool) -> Result:
 
 def _report(prepared: Prepared, comm: Comm, before: Traffic, seconds: float) -> RankReport:
     job, after = prepared.job, comm.traffic
-    nodes = hosted([node.name for node in job.network.nodes], comm.rank, comm.size, job.hosts or None)
+    # A group of ranks that runs a point of a sweep may be smaller than what the job divides its nodes over.
+    hosts = [sum(job.hosts[rank :: comm.size], ()) for rank in range(comm.size)] if job.hosts else None
+    nodes = hosted([node.name for node in job.network.nodes], comm.rank, comm.size, hosts)
     moved = Traffic(*(getattr(after, name) - getattr(before, name) for name in vars(after)))
     planned = prepared.plan.bytes_sent if prepared.batch is None else None
     return RankReport(nodes, moved, planned, prepared.plan.block_bytes, max(0.0, seconds - moved.seconds))

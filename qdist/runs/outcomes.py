@@ -58,11 +58,11 @@ def _pieces(plan: Plan, evolution: Evolution) -> list[tuple[list[str], Any]]:
             continue
         wires = [str(plan.bits[name].wire) for name in bits]
         diagonal = reduced(evolution, [part], tuple(wires), diagonal=True)
-        pieces.append((bits, _probabilities(diagonal, len(bits))))
+        pieces.append((bits, probabilities_of(diagonal, len(bits))))
     return pieces
 
 
-def _probabilities(correlators: Any, num_bits: int) -> Any:
+def probabilities_of(correlators: Any, num_bits: int) -> Any:
     """P = 2⁻ᵏ H c, one bit at a time, negative rounding errors clipped."""
     xp = namespace(correlators)
     hadamard = np.array([[0.5, 0.5], [0.5, -0.5]], correlators.dtype)

@@ -7,7 +7,7 @@ import numpy as np
 
 from qdist.machine.plan import Part
 from qdist.runs.evolution import Evolution
-from qdist_kernels import namespace, outer, take
+from qdist_kernels import inner, namespace, outer, take
 
 
 def transpose(vector: Any, dims: tuple[int, ...], order: list[int]) -> Any:
@@ -89,6 +89,39 @@ def entry(state: Evolution, part: Part, letters: Mapping[str, str]) -> Any:
         position = sum(values[bit] << (len(part.bits) - 1 - k) for k, bit in enumerate(part.bits))
         value = value + take(state.vectors[part.slot], np.array([position]))[..., 0]
     return state.comm.sum(np.asarray(value, float)) if part.is_split else value
+
+
+def overlap(state: Evolution, part: Part, other: Evolution) -> Any:
+    """Tr(ρ σ) of one cluster of two runs in the same layout: 2⁻ⁿ Σ_P c_P d_P, each rank over its block."""
+    value: Any = 0.0
+    if not part.is_empty:
+        value = inner(state.vectors[part.slot], other.vectors[part.slot])
+    if part.is_split:
+        value = float(state.comm.sum(np.asarray(value, float)))
+    return value / 2 ** len(part.wires)
+
+
+def contracted(state: Evolution, part: Part, vector: Any, wires: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+    """A vector of qubits, four entries each, contracted with a cluster: what is left, and of which qubits.
+
+    w[rest] = 2⁻ᵏ Σ_P v[P, rest] c_P over the k qubits of the cluster
+    """
+    left = tuple(wire for wire in wires if wire not in part.wires)
+    bits = [(wire, kind) for wire in wires for kind in "xz"]
+    bands = dict(part.bands)
+    fixed = {(wire, "x"): bands.get(wire, 0) for wire in part.wires if (wire, "x") not in part.bits}
+    array = vector.reshape((2,) * len(bits))[tuple(fixed.get(bit, slice(None)) for bit in bits)]
+    kept = [bit for bit in bits if bit not in fixed]
+    order = [kept.index(bit) for bit in part.bits] + [k for k, bit in enumerate(kept) if bit[0] in left]
+    columns = array.transpose(order).reshape(2 ** len(part.bits), -1)
+    value: Any = np.zeros(4 ** len(left))
+    if not part.is_empty:
+        block = state.vectors[part.slot]
+        xp = namespace(block, columns)
+        value = xp.asarray(block, float) @ columns if xp is np else block @ columns
+    if part.is_split:
+        value = state.comm.sum(np.asarray(value, float))
+    return value / 2 ** len(part.wires), left
 
 
 def widened(vector: Any, dims: tuple[int, ...]) -> Any:
