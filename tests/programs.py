@@ -43,7 +43,7 @@ RESET_KRAUS = [np.array([[1, 0], [0, 0]]), np.array([[0, 1], [0, 0]])]
 class RandomProgram:
     """Writes the same random steps twice."""
 
-    def __init__(self, seed, *, num_qubits=3, length=25, heralds=False):
+    def __init__(self, seed, *, num_qubits=3, length=25):
         self.rng = np.random.default_rng(seed)
         self.names = [f"a/{i}" for i in range(num_qubits)]
         self.steps, self.reference = [], Reference()
@@ -52,8 +52,6 @@ class RandomProgram:
             self.prepare(name)
         for _ in range(length):
             self.random_step()
-        if heralds and self.bits:
-            self.herald()
 
     def program(self):
         return Program(tuple(self.steps), "random", tuple(self.bits), (), tuple(self.live))

@@ -113,8 +113,11 @@ def _pieces(
 
 
 def _tiles(starts: list[int], counts: list[int], sizes: list[int]) -> Iterator[Piece]:
-    for number in np.ndindex(*(count // size for count, size in zip(counts, sizes, strict=True))):
-        yield tuple(s + int(n) * size for s, n, size in zip(starts, number, sizes, strict=True)), tuple(sizes)
+    """Boxes of these sizes, smaller at the far ends where they do not divide the counts."""
+    for number in np.ndindex(*(-(-count // size) for count, size in zip(counts, sizes, strict=True))):
+        offsets = [int(n) * size for n, size in zip(number, sizes, strict=True)]
+        left = [min(size, count - offset) for size, count, offset in zip(sizes, counts, offsets, strict=True)]
+        yield tuple(start + offset for start, offset in zip(starts, offsets, strict=True)), tuple(left)
 
 
 def _outgoing(piece: Any, comm: Comm) -> Any:
