@@ -221,7 +221,7 @@ def plan(
     job: JobArgument,
     ranks: Annotated[
         int,
-        typer.Option("--ranks", "-n", metavar="P", min=1, help="For how many ranks, a power of two."),
+        typer.Option("--ranks", "-n", metavar="P", min=1, help="For how many MPI ranks, a power of two."),
     ] = 1,
 ) -> None:
     """Show what a job needs, without running it.
@@ -232,22 +232,24 @@ def plan(
     from qdist.machine.comm import check_power_of_two
     from qdist.machine.memory import check_memory, device_bytes
     from qdist.runs.jobfiles.reader import read_job
-    from qdist.runs.prepare import prepare
+    from qdist.runs.prepare import preview
     from qdist.runs.views.plan import describe_plan
 
     check_power_of_two(ranks)
     described = read_job(job)
     with _about(job):
-        prepared = prepare(_first_point(described), keep_state=False)
+        prepared, shared = preview(described, ranks)
     available, place = device_bytes()
-    shared: dict[str, Any] = {"ranks": ranks} if ranks > 1 else {}
-    typer.echo(describe_plan(prepared, available=available, place=place, **shared))
+    points = 1 if described is _first_point(described) else len(described)  # type: ignore[arg-type]
+    several: dict[str, Any] = {"shared": shared, "ranks": ranks, "points": points} if ranks > 1 else {}
+    typer.echo(describe_plan(prepared, available=available, place=place, **several))
+    where = " if all of its ranks run on this machine" if ranks > 1 else ""
     try:
-        check_memory(prepared.plan)
+        check_memory(shared, sharing=ranks)
     except QdistError as error:
-        typer.echo(f"This job does not fit. {error}")
+        typer.echo(f"This job does not fit{where}. {error}")
     else:
-        typer.echo("This job fits.")
+        typer.echo(f"This job fits{where}.")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from qdist.network.draws import Draws
 from qdist.runs.ensemble import Ensemble
 from qdist.runs.evolve import evolve
 from qdist.runs.job import Job
-from qdist.runs.prepare import Prepared, prepare, prepare_on, ranks_per_state
+from qdist.runs.prepare import Prepared, prepare_on, ranks_per_point
 from qdist.runs.progress import Progress, silent
 from qdist.runs.report import RankReport, build_result
 from qdist.runs.results import Result
@@ -53,22 +53,12 @@ def run(
     bar = Progress("qdist") if progress and comm.rank == 0 else silent()
     if isinstance(job, Job):
         return _run_job(job, comm, bar, keep_state)
-    per_point = _ranks_per_point(job, comm)
+    per_point = ranks_per_point(job, comm)
     return run_sweep(job, _run_point, comm, ranks_per_point=per_point, progress=bar)
 
 
 def _run_point(job: Job, comm: Comm) -> Result:
     return _run_job(job, comm, silent(), False)
-
-
-def _ranks_per_point(sweep: Sweep, comm: Comm) -> int:
-    """As few as memory allows, and no rank without a point."""
-    if comm.size == 1:
-        return 1
-    ends = {0, len(sweep) - 1}
-    needed = max(ranks_per_state(prepare(sweep.job(number), keep_state=False), comm) for number in ends)
-    busy = 1 << (min(len(sweep), comm.size).bit_length() - 1)
-    return max(needed, comm.size // busy)
 
 
 def _run_job(job: Job, comm: Comm, bar: Progress, keep_state: bool) -> Result:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qdist.errors import QdistError
-from qdist.machine.comm import SERIAL, Comm
+from qdist.machine.comm import SERIAL, Comm, Serial
 from qdist.machine.memory import check_memory, fits
 from qdist.machine.plan import Plan
 from qdist.machine.planner import make_plan
@@ -15,6 +15,7 @@ from qdist.network.lowering import Lowered, lower
 from qdist.runs.job import Job
 from qdist.runs.launch import agree
 from qdist.runs.outcomes import MAX_BITS
+from qdist.runs.sweep import Sweep
 
 BATCH_BYTES = 2**28
 """Sampled shots are run in batches of about this size: large enough to hide dispatch, small enough for any machine."""
@@ -98,9 +99,7 @@ def prepare_on(job: Job, comm: Comm, *, keep_state: bool) -> Prepared:
         QdistError: On every rank: it does not fit, or something that was asked for will not be there.
     """
     prepared = agree(comm, lambda: prepare(job, keep_state=keep_state))
-    size = comm.size if job.mode != "sampled" else 1
-    if job.per_state is not None or job.mode == "sampled":
-        size = ranks_per_state(prepared, comm)
+    size = _ranks_for(prepared, comm)
     part = comm if size == comm.size else comm.split(comm.rank // size)
     plan = shard(prepared.plan, ranks=size, rank=part.rank)
 
@@ -110,6 +109,22 @@ def prepare_on(job: Job, comm: Comm, *, keep_state: bool) -> Prepared:
 
     agree(comm, check)
     return replace(prepared, plan=plan, comm=part)
+
+
+def preview(described: Job | Sweep, ranks: int) -> tuple[Prepared, Plan]:
+    """A job, or the first point of a sweep, for one rank; and the plan of the first of many on this machine."""
+    comm = Serial(size=ranks, local_size=ranks)
+    if isinstance(described, Sweep):
+        comm = replace(comm, size=ranks_per_point(described, comm))
+        described = described.job(0)
+    prepared = prepare(described, keep_state=False)
+    return prepared, shard(prepared.plan, ranks=_ranks_for(prepared, comm))
+
+
+def _ranks_for(prepared: Prepared, comm: Comm) -> int:
+    if prepared.job.mode != "sampled" and prepared.job.per_state is None:
+        return comm.size
+    return ranks_per_state(prepared, comm)
 
 
 def ranks_per_state(prepared: Prepared, comm: Comm) -> int:
@@ -126,6 +141,16 @@ def ranks_per_state(prepared: Prepared, comm: Comm) -> int:
     while size < comm.size and not fits(shard(prepared.plan, ranks=size), sharing=comm.local_size):
         size *= 2
     return max(comm.gather(size))
+
+
+def ranks_per_point(sweep: Sweep, comm: Comm) -> int:
+    """How many ranks share a point of a sweep: as few as memory allows, and no rank without a point."""
+    if comm.size == 1:
+        return 1
+    ends = {0, len(sweep) - 1}
+    needed = max(ranks_per_state(prepare(sweep.job(number), keep_state=False), comm) for number in ends)
+    busy = 1 << (min(len(sweep), comm.size).bit_length() - 1)
+    return max(needed, comm.size // busy)
 
 
 def _check_results(prepared: Prepared) -> None:

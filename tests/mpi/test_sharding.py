@@ -1,258 +1,205 @@
-"""A split cluster is the same state as a whole one, and moves what the plan said and no more."""
-
-import itertools
-import random
+"""A state over ranks is the state of one rank, whatever the program, the layout and the number of ranks."""
 
 import numpy as np
 import pytest
 
-import qdist as qd
-from qdist.machine import exchange, sharding
+from qdist.machine.instructions import Act, Create, JointRelax, Look, Observe, Remove
 from qdist.machine.planner import make_plan
-from qdist.machine.schedule import Schedule, _Point, advance
+from qdist.machine.schedule import Schedule
 from qdist.machine.sharding import shard
+from qdist.network.draws import Draws
+from qdist.network.graph import Network, Node
 from qdist.network.lowering import lower
+from qdist.network.program import Apply, Herald, Measure, apply, bit_is, parity_is
+from qdist.physics import channels
 from qdist.runs.evolve import evolve
-from qdist.runs.reading import reduced
+from qdist.runs.final import FinalStates
+from qdist.runs.outcomes import distribution, drawn_outcomes
+from qdist.runs.reading import entry, reduced
 from tests.programs import RandomProgram
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
+SHOTS = 12
+SPLIT = {1: 4**3, 2: 4**3, 4: 4**4, 8: 4**4}
+"""Entries from which clusters are split, by the number of ranks: as few as leave a qubit of a gate on each rank."""
 
 
-def network(num_qubits):
-    return qd.Network((qd.Node("a", num_qubits),))
+class Nothing:
+    """In the place of the dense reference, which takes most of the time."""
+
+    branches = ()
+
+    def __getattr__(self, name):
+        return lambda *arguments: None
 
 
-def names(num_qubits):
-    return [f"a/{i}" for i in range(num_qubits)]
+class AllSteps(RandomProgram):
+    """Random programs with noise on pairs, general gates and heralds as well."""
+
+    reference = property(lambda self: Nothing(), lambda self, value: None)
+
+    def random_step(self):
+        more = ["general", "noise_on_pair", "relax", "herald"]
+        if len(self.live) < 2 or self.rng.random() < 0.6:
+            return super().random_step()
+        return getattr(self, self.rng.choice(more, p=[0.35, 0.35, 0.2, 0.1]))()
+
+    def general(self):
+        if self.rng.integers(2):
+            self.steps.append(apply("u3", *self.pick(1), params=tuple(6 * self.rng.random(3))))
+        else:
+            name = str(self.rng.choice(["cp", "rxx", "crx"]))
+            self.steps.append(apply(name, *self.pick(2), params=(6 * self.rng.random(),), when=self.condition()[0]))
+
+    def noise_on_pair(self):
+        self.steps.append(Apply(channels.depolarizing(float(self.rng.random()) / 4, 2), tuple(self.pick(2))))
+
+    def relax(self):
+        t1, t2, hot = (float(x) for x in self.rng.random(3))
+        noise = channels.thermal_relaxation(0.2, 0.5 + t1, 0.5 + t2 * t1, excited_population=hot / 2)
+        self.steps.append(Apply(noise, tuple(self.pick(1))))
+
+    def herald(self):
+        """Of a bit that can be either: it was misread with some probability."""
+        (qubit,), others = self.pick(1), list(self.bits)
+        self.bits.append(f"m{len(self.bits)}")
+        self.steps.append(Measure(qubit, self.bits[-1], "X", True, (0.3, 0.2)))
+        test = parity_is([self.bits[-1], str(self.rng.choice(others))]) if others else bit_is(self.bits[-1], 0)
+        self.steps.append(Herald(test, f"herald {len(self.steps)}"))
 
 
-def planned(program, num_qubits, precision="float64"):
-    lowered = lower(program, network(num_qubits))
-    return make_plan(lowered.instructions, outputs=dict(lowered.bits), itemsize=np.dtype(precision).itemsize)
+def joint_relax(rng, qubits):
+    """Waiting together for 1 with probability 0.3, else for 2."""
+    rates, total = 0.2 * rng.random((len(qubits), 4)), 0.0
+    rates[:, 0], rates[:, 3] = 0.0, rates[:, 2]
+    for chance, time in ((0.3, 1), (0.7, 2)):
+        factors = np.array(chance)
+        for row in rates:
+            factors = np.multiply.outer(factors, np.exp(-time * row))
+        total = total + factors
+    return JointRelax(tuple(qubits), 0.5 * rng.random(len(qubits)), total.reshape(-1))
 
 
-def whole_vectors(plan, order, precision, **options):
-    """Every cluster's vector, its wires in the order of the plan of one rank."""
-    state = evolve(plan, np.dtype(precision), **options)
-    return [reduced(state, [part], wires) for part, wires in zip(plan.final, order, strict=True)]
+def one_matrix_a_shot(rng, shots):
+    """A Hadamard gate or nothing, then phase flips with a probability of its own."""
+    hadamard = np.zeros((4, 4))
+    hadamard[[0, 2, 1, 3], [0, 1, 2, 3]] = 1, 1, 1, -1
+    flips = np.where(rng.integers(2, size=shots)[:, None, None], hadamard, np.eye(4))
+    shrunk = rng.random(shots)
+    return np.stack([np.diag([1, 1, s, s]) for s in shrunk]) @ flips
 
 
-def same_on_ranks(on_ranks, plan, precision, threshold):
-    order = [part.wires for part in plan.final]
-    expected = whole_vectors(plan, order, precision)
+def instructions(seed, qubits, length, shots=None):
+    """A random program with every kind of instruction; and its output bits."""
+    rng = np.random.default_rng(seed + 1000)
+    network = Network((Node("a", qubits),))
+    program = AllSteps(seed, num_qubits=qubits, length=length).program()
+    lowered = lower(program, network, draws=None if shots is None else Draws(seed, 0, shots))
+    found, live = [], []
+    for instruction in lowered.instructions:
+        found.append(instruction)
+        match instruction:
+            case Create(qubits=new):
+                live += new
+            case Remove(qubit=qubit):
+                live.remove(qubit)
+            case Observe(qubit=qubit, keeps_qubit=False):
+                live.remove(qubit)
+        some = [str(q) for q in rng.permutation(live)[: rng.integers(1, 5)]]
+        if some and rng.random() < 0.06:
+            found.append(joint_relax(rng, some))
+        if some and rng.random() < 0.06:
+            relaxations = tuple(None if rng.integers(2) else np.diag([1, 1, 0.5, 0.5]) for _ in some)
+            found.append(Look("look", (tuple(some), tuple(live[:1])), (relaxations, (None,)), 0.0))
+        if some and shots is not None and rng.random() < 0.1:
+            found.append(Act((some[0],), one_matrix_a_shot(rng, shots)))
+    return found, dict(lowered.bits)
 
-    def body(comm):
-        mine = shard(plan, ranks=comm.size, rank=comm.rank, threshold=threshold)
-        found = whole_vectors(mine, order, precision, comm=comm)
-        assert (comm.traffic.bytes_sent, comm.traffic.remaps) == (mine.bytes_sent, counted_remaps(mine))
-        return found, mine
 
-    plans = []
-    for found, mine in on_ranks(body):
-        for one, other in zip(found, expected, strict=True):
-            assert np.allclose(one, other, atol=TOLERANCE[precision])
-        plans.append(mine)
-    return plans[0]
+def random_plan(seed, qubits, length, *, precision="float64", shots=None, **options):
+    found, outputs = instructions(seed, qubits, length, shots)
+    itemsize = np.dtype(precision).itemsize
+    return make_plan(found, outputs=outputs, shots=shots, itemsize=itemsize, **options)
 
 
-def counted_remaps(plan):
-    return sum(type(operation).__name__ in ("Remap", "Spread") for operation in plan.operations)
+def seen(whole, plan, state, draws=None):
+    """All that can be read off, with wires in the order of the plan for one rank."""
+    order = {part.slot: part.wires for part in whole.final}
+    rng = np.random.default_rng(len(whole.operations))
+    values = [reduced(state, [part], order[part.slot]) for part in plan.final]
+    values += [v for reading in state.readings for v in (*reading.vectors, reading.accepted) if v is not None]
+    values += [kept.probability if draws is None else kept.accepted for kept in state.kept]
+    for part in plan.final:
+        for _ in range(3):
+            letters = {wire: str(rng.choice(list("IZXY"))) for wire in order[part.slot]}
+            values.append(entry(state, part, letters))
+    if draws is None:
+        return [*values, distribution(plan, state), FinalStates(plan.final, state).purity()]
+    return [*values, *state.drawn.values(), drawn_outcomes(plan, state, draws)]
 
 
-def heralded(seed, length):
-    """A random program with a herald in the middle and one at the end."""
-    found = RandomProgram(seed, num_qubits=5, length=length)
-    steps, bits = found.steps, found.bits
-    first = next((k for k, step in enumerate(steps) if isinstance(step, qd.Measure) and step.when is None), None)
-    if first is not None:
-        steps.insert(first + 1, qd.Herald(qd.bit_is(steps[first].bit, 0), "early"))
-    if bits:
-        steps.append(qd.Herald(qd.bit_is(bits[-1], 0), "late"))
-    return found.program()
+def run_alone(plan, precision, draws=None):
+    return seen(plan, plan, evolve(plan, np.dtype(precision), draws=draws), draws)
+
+
+def run_shared(comm, plan, precision="float64", draws=None, threshold=None):
+    """What is seen with ranks; and that they moved what the plan said, no more."""
+    mine = shard(plan, ranks=comm.size, rank=comm.rank, threshold=threshold or SPLIT[comm.size])
+    state = evolve(mine, np.dtype(precision), comm=comm, draws=draws)
+    assert comm.traffic.bytes_sent == mine.bytes_sent
+    assert comm.traffic.remaps == mine.remaps
+    sent, received = comm.sum(np.array([comm.traffic.bytes_sent, comm.traffic.bytes_received], float))
+    assert sent == received
+    return seen(plan, mine, state, draws)
+
+
+def check(found, expected, tolerance):
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected, strict=True):
+        assert np.abs(np.asarray(a, float) - np.asarray(b, float)).max(initial=0.0) <= tolerance
+
+
+def wandering(seed):
+    """Schedules that obey the rules, and nothing else: a random task of those that may run, a random next layout."""
+
+    def make_schedule(tasks, live, rank_bits):
+        rng = np.random.default_rng([seed, len(tasks), live])
+
+        def layout():
+            bits = [1 << k for k in range(live.bit_length()) if live >> k & 1]
+            return sum(int(bit) for bit in rng.choice(bits, rank_bits, replace=False))
+
+        def may_run(number, left):
+            task = tasks[number]
+            waits = any(tasks[earlier].wires & task.wires for earlier in left if earlier < number)
+            is_full = split.bit_count() == rank_bits or not task.needs_all
+            return not waits and is_full and split & task.qubits in task.moves
+
+        split = layout()
+        layouts, runs, left = [split], [[]], list(range(len(tasks)))
+        while left:
+            allowed = [number for number in left if may_run(number, left)]
+            if not allowed or rng.random() < 0.15:
+                split = layout()
+                layouts.append(split)
+                runs.append([])
+                continue
+            number = int(rng.choice(allowed))
+            here = split & tasks[number].qubits
+            split = split & ~here | tasks[number].moves[here]
+            live = (live | tasks[number].creates) & ~tasks[number].removes
+            left.remove(number)
+            runs[-1].append(number)
+        return Schedule(tuple(layouts), tuple(map(tuple, runs)), 0.0)
+
+    return make_schedule
 
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
-@pytest.mark.parametrize("seed", range(8))
-def test_random_programs_give_the_same_states_on_any_number_of_ranks(seed, precision, on_ranks):
-    same_on_ranks(on_ranks, planned(heralded(seed, 30), 5, precision), precision, 4**3)
+@pytest.mark.parametrize("seed", range(12))
+def test_a_state_over_ranks_is_the_state_of_one_rank(on_ranks, seed, precision):
+    plan = random_plan(seed, 4 + seed % 4, 35, precision=precision)
+    expected = run_alone(plan, precision)
 
-
-def any_schedule(seed):
-    """A valid schedule that is not planned ahead: at each stop another layout by lot."""
-
-    def make(tasks, live, rank_bits, **_):
-        lot = random.Random(seed)
-        layouts, runs = [], []
-        point = _Point(0, 0, 0, live)
-        while point.count < len(tasks) or not layouts:
-            qubits = [1 << k for k in range(point.live.bit_length()) if point.live >> k & 1]
-            options = [sum(chosen) for chosen in itertools.combinations(qubits, rank_bits)]
-            layout = lot.choice([option for option in options if option != point.split or not layouts] or options)
-            point, ran = advance(tasks, _Point(point.base, point.done, layout, point.live, 0, point.count), rank_bits)
-            layouts.append(layout)
-            runs.append(ran)
-        return Schedule(tuple(layouts), tuple(runs), 0.0)
-
-    return make
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_every_layout_gives_the_same_state(seed, on_ranks, monkeypatch):
-    monkeypatch.setattr(sharding, "make_schedule", any_schedule(seed))
-    same_on_ranks(on_ranks, planned(heralded(seed + 100, 25), 5), "float64", 4**3)
-
-
-def two_bricks(num_qubits, seed):
-    rng = np.random.default_rng(seed)
-    q = names(num_qubits)
-    half = num_qubits // 2
-    steps = [qd.Prepare(tuple(q))]
-    for group in (q[:half], q[half:]):
-        for layer in range(3):
-            steps += [qd.apply("u3", name, params=tuple(6 * rng.random(3))) for name in group]
-            steps += [qd.apply("cx", *group[i : i + 2]) for i in range(layer % 2, len(group) - 1, 2)]
-    steps += [qd.apply("cx", q[0], q[-1]), qd.apply("h", q[half]), qd.apply("cx", q[half], q[1])]
-    return qd.Program(tuple(steps), qubits=tuple(q))
-
-
-def test_two_split_clusters_merge_into_one(on_ranks):
-    mine = same_on_ranks(on_ranks, planned(two_bricks(8, 1), 8), "float64", 4**4)
-    if mine.ranks in (2, 4):  # on more there is no room in a cluster of four
-        assert "Gather" in [type(operation).__name__ for operation in mine.operations]
-
-
-def entangled(num_qubits, seed=0):
-    """A general state of all qubits, so that the next step finds one split cluster."""
-    rng = np.random.default_rng(seed)
-    q = names(num_qubits)
-    steps = [qd.Prepare(tuple(q))]
-    for layer in range(4):
-        steps += [qd.apply("u3", name, params=tuple(6 * rng.random(3))) for name in q]
-        steps += [qd.apply("cx", q[i], q[i + 1]) for i in range(layer % 2, num_qubits - 1, 2)]
-    return steps
-
-
-CHANNELS = qd.CHANNELS
-FREE = {
-    **{gate: [qd.apply(gate, "a/0")] for gate in ("z", "s", "t", "x", "y")},
-    "rz": [qd.apply("rz", "a/0", params=(0.3,))],
-    "cz": [qd.apply("cz", "a/0", "a/1")],
-    "cz with a local qubit": [qd.apply("cz", "a/0", "a/5")],
-    "cp": [qd.apply("cp", "a/0", "a/1", params=(0.3,))],
-    "dephasing": [qd.Apply(CHANNELS["dephasing"].function(0.1), ("a/0",))],
-    "depolarizing": [qd.Apply(CHANNELS["depolarizing"].function(0.1), ("a/0",))],
-    "depolarizing2": [qd.Apply(CHANNELS["depolarizing2"].function(0.1), ("a/0", "a/5"))],
-    "amplitude damping": [qd.Apply(CHANNELS["amplitude_damping"].function(0.1), ("a/0",))],
-    "reset": [qd.Reset("a/0")],
-    "measurement": [qd.Measure("a/0", "m", keep=True), qd.Measure("a/0", "n", keep=False)],
-    "cx from a split control": [qd.apply("cx", "a/0", "a/5")],
-    "cx between split qubits": [qd.apply("cx", "a/0", "a/1")],
-    "swap": [qd.apply("swap", "a/0", "a/5")],
-}
-MIXING = {
-    "h": [qd.apply("h", "a/0")],
-    "ry": [qd.apply("ry", "a/0", params=(0.3,))],
-    "cx onto a split target": [qd.apply("cx", "a/5", "a/0")],
-}
-
-
-def run_split(comm, steps, num_qubits=6):
-    """A state whose first qubits are split, then some steps; their bytes and operations."""
-    start = qd.final_states(qd.Program(tuple(entangled(num_qubits))), network(num_qubits)).state(names(num_qubits))
-    program = qd.Program((qd.Prepare(tuple(names(num_qubits)), start), *steps))
-    plan = planned(program, num_qubits)
-    order = [part.wires for part in plan.final]
-    mine = shard(plan, ranks=comm.size, rank=comm.rank, threshold=4**3)
-    found = whole_vectors(mine, order, "float64", comm=comm)
-    expected = whole_vectors(plan, order, "float64")
-    for one, other in zip(found, expected, strict=True):
-        assert np.allclose(one, other, atol=1e-12)
-    assert comm.traffic.bytes_sent == mine.bytes_sent
-    return mine
-
-
-@pytest.fixture
-def first_layout_is_given(monkeypatch):
-    def make(tasks, live, rank_bits, **_):
-        layout = 2**rank_bits - 1
-        point, ran = advance(tasks, _Point(0, 0, layout, live), rank_bits)
-        if point.count == len(tasks):
-            return Schedule((layout,), (ran,), 0.0)
-        # The layout that brings the last local qubits in.
-        after = live & ~((live.bit_length() and live) >> rank_bits)
-        point, rest = advance(tasks, _Point(point.base, point.done, after, point.live, 0, point.count), rank_bits)
-        assert point.count == len(tasks)
-        return Schedule((layout, after), (ran, rest), 0.0)
-
-    monkeypatch.setattr(sharding, "make_schedule", make)
-
-
-@pytest.mark.parametrize("step", FREE)
-def test_no_byte_moves_for(step, on_ranks, first_layout_is_given):
-    for mine in on_ranks(lambda comm: run_split(comm, FREE[step])):
-        assert (mine.bytes_sent, mine.remaps) == (0, 0)
-        assert mine.ranks == 1 or mine.block_bytes == 8 * 4**6 // mine.ranks
-
-
-@pytest.mark.parametrize("step", MIXING)
-def test_one_remap_moves_just_the_part_that_must_for(step, on_ranks, first_layout_is_given):
-    for mine in on_ranks(lambda comm: run_split(comm, MIXING[step])):
-        rank_bits = mine.ranks.bit_length() - 1
-        assert mine.remaps == (1 if rank_bits else 0)
-        assert mine.bytes_sent == (1 - 2**-rank_bits) * mine.block_bytes
-
-
-def brickwork(num_qubits, depth, seed=0):
-    """Random U3 and depolarizing on every qubit, CNOT bricks with two-qubit depolarizing."""
-    rng = np.random.default_rng(seed)
-    q = names(num_qubits)
-    steps = [qd.Prepare(tuple(q))]
-    for layer in range(depth):
-        for name in q:
-            steps.append(qd.apply("u3", name, params=tuple(6 * rng.random(3))))
-            steps.append(qd.Apply(CHANNELS["depolarizing"].function(0.001), (name,)))
-        for i in range(layer % 2, num_qubits - 1, 2):
-            steps.append(qd.apply("cx", q[i], q[i + 1]))
-            steps.append(qd.Apply(CHANNELS["depolarizing2"].function(0.01), (q[i], q[i + 1])))
-    return qd.Program(tuple(steps), qubits=tuple(q))
-
-
-def in_and_out_bytes(program, num_qubits, ranks):
-    """QuEST's scheme, a complex128 matrix moved in and out, gate by gate from the table of what each sends.
-
-    The most significant qubits are distributed. A CNOT moves data only for its target.
-    """
-    split = set(names(num_qubits)[: ranks.bit_length() - 1])
-    entries = 4**num_qubits // ranks
-    total = 0
-    for step in program.steps:
-        if not isinstance(step, qd.Apply):
-            continue
-        touched = step.qubits if isinstance(step.operation, qd.Channel) else step.qubits[-1:]
-        if split & set(touched):
-            total += (8 if isinstance(step.operation, qd.Channel) else 16) * entries
-    return total
-
-
-@pytest.mark.parametrize(("precision", "times"), [("float64", 12), ("float32", 25)])
-def test_a_noisy_brickwork_circuit_sends_far_less_than_moving_data_in_and_out(precision, times):
-    program = brickwork(10, 10)
-    plan = planned(program, 10, precision)
-    sent = max(shard(plan, ranks=4, rank=rank).bytes_sent for rank in range(4))
-
-    ratio = in_and_out_bytes(program, 10, 4) / sent
-
-    print(f"{precision}: {sent} bytes sent by each rank, {ratio:.0f} times fewer than in and out")
-    assert ratio >= times
-
-
-def test_a_brickwork_circuit_sends_what_its_plan_said(on_ranks):
-    plan = planned(brickwork(8, 4), 8)
-    mine = same_on_ranks(on_ranks, plan, "float64", 4**6)
-    assert mine.ranks == 1 or mine.bytes_sent > 0
-
-
-def test_pieces_that_do_not_divide_a_block_evenly_arrive(on_ranks, monkeypatch):
-    monkeypatch.setattr(exchange, "PIECE_BYTES", 96)
-    same_on_ranks(on_ranks, planned(brickwork(6, 3), 6), "float64", 4**4)
+    for found in on_ranks(lambda comm: run_shared(comm, plan, precision)):
+        check(found, expected, TOLERANCE[precision])

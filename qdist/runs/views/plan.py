@@ -4,25 +4,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from qdist.machine.in_and_out import in_and_out_bytes
 from qdist.machine.instructions import Act, Create, Instruction, JointRelax, Look, Observe, Remove
 from qdist.machine.memory import in_units
 from qdist.machine.plan import Census, Plan
 from qdist.runs.prepare import Prepared
-from qdist.runs.views.show import printable
+from qdist.runs.views.text import printable
 
 MAX_ROWS = 20
 WIDTH = 100
 
 
-def describe_plan(prepared: Prepared, *, available: int, place: str) -> str:
+def describe_plan(
+    prepared: Prepared, *, available: int, place: str, shared: Plan | None = None, ranks: int = 1, points: int = 1
+) -> str:
     """The steps, the clusters over time and the bytes of a job that was not run.
 
     Args:
-        prepared: From `qdist.runs.job.prepare`.
+        prepared: From `qdist.runs.prepare.prepare`; of a sweep, its first point.
         available: Bytes that the run may take.
         place: Where: "this machine".
+        shared: What the first of several ranks does.
+        ranks: How many there are.
+        points: Of a sweep.
     """
     sections = [_heading(prepared, available, place), _clusters(prepared.plan), _uses(prepared.lowered.instructions)]
+    if shared is not None:
+        sections.insert(1, _ranks(prepared, shared, ranks, points))
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
@@ -42,6 +50,29 @@ def _heading(prepared: Prepared, available: int, place: str) -> list[str]:
         f"  cluster   at most {_width(plan.largest)}, {in_units(2**plan.largest * plan.itemsize)} for each state",
         f"  memory    {in_units(plan.peak_bytes)} at most, of {in_units(available)} that {place} has",
     ]
+
+
+def _ranks(prepared: Prepared, shared: Plan, ranks: int, points: int) -> list[str]:
+    """How the ranks are used, what each holds and sends, and what it would send without a layout that persists."""
+    groups = ranks // shared.ranks
+    what = f"the {points:,} points" if points > 1 else "batches of shots"
+    use = "one state over all of them" if groups == 1 else f"{what} dealt to {groups} groups of {shared.ranks}"
+    if not shared.block_bytes:
+        use = use if groups > 1 else "the same on each of them, since no cluster is large enough to be split"
+        return [
+            f"On {ranks} ranks: {use}",
+            f"  each holds  all of every cluster, {in_units(shared.peak_bytes)} at most",
+        ]
+    lines = [f"On {ranks} ranks: {use}"]
+    held = f"{in_units(shared.block_bytes)} of the largest cluster"
+    lines.append(f"  each holds  {held}, {in_units(shared.peak_bytes)} at most")
+    lines.append(f"  each sends  {in_units(shared.bytes_sent)} of blocks at most, in {_many(shared.remaps, 'remap')}")
+    qubits = prepared.plan.largest // 2
+    split = prepared.job.program.qubits[: shared.ranks.bit_length() - 1]
+    other = in_and_out_bytes(prepared.lowered.instructions, split, 4**qubits // shared.ranks)
+    times = f", {other / shared.bytes_sent:,.0f} times more" if shared.bytes_sent else ""
+    lines.append(f"              moving a complex matrix in and out for every gate: {in_units(other)}{times}")
+    return lines
 
 
 def _many(count: int, what: str) -> str:
