@@ -3,9 +3,9 @@
     python jobs/benchmarks/ranks.py            # everything, about two minutes
     python jobs/benchmarks/ranks.py --quick    # fewer qubits, two ranks
 
-It starts the `mpiexec` of this Python's environment on 1, 2, 4 and 8 ranks of this machine, more than it may have cores,
-so seconds say little; bytes and remaps must be exactly those of the plan. The exit code is 1 if one is not, or if
-memory grows beyond 1.7 blocks.
+It starts the `mpiexec` of this Python's environment on 1, 2, 4 and 8 ranks of this machine, more than it may have
+cores, so seconds say little; bytes must be exactly those of the plan. The exit code is 1 if they are not, or if memory
+grows beyond 1.7 blocks.
 """
 
 import json
@@ -85,16 +85,8 @@ def on_rank(num_qubits, depth, precision):
         growth = comm.gather(watch.peak - watch.base)
         columns = {name.split("/")[1]: result[name].tolist() for name in result.data if name.startswith("traffic/")}
         if comm.rank == 0:
-            print(
-                json.dumps(
-                    {
-                        "in_and_out": other,
-                        "growth": growth,
-                        "correlator": float(result["results/correlators"][0]),
-                        **columns,
-                    }
-                )
-            )
+            columns |= {"in_and_out": other, "growth": growth, "correlator": float(result["results/correlators"][0])}
+            print(json.dumps(columns))
 
 
 def measure(ranks, num_qubits, depth, precision):
@@ -124,8 +116,9 @@ def row(ranks, num_qubits, precision, found):
     return "| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells) + " |"
 
 
-HEAD = """| ranks | qubits | precision | block (bytes) | sent by each rank | planned | remaps | times fewer than in and out | s in communication | s in compute |
-|---|---|---|---|---|---|---|---|---|---|"""
+COLUMNS = ("ranks", "qubits", "precision", "bytes of a block", "sent by each rank", "planned", "remaps")
+COLUMNS += ("times fewer than in and out", "s in communication", "s in compute")
+HEAD = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}"
 
 
 def main():

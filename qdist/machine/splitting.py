@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from qdist.machine.coherence import Digits, Move
-from qdist.machine.layout import Bit, Layout, index_bits
+from qdist.machine.costs import peak_entries
+from qdist.machine.frames import Frame, bits_of, placed, restricted
+from qdist.machine.layout import Bit, Layout
 from qdist.machine.plan import (
     Draw,
     Drop,
@@ -25,7 +27,6 @@ from qdist.machine.plan import (
     Spread,
     Take,
     Transfer,
-    entries,
 )
 
 Options = Mapping[frozenset[str], Move]
@@ -63,7 +64,7 @@ class RankPlan:
             digits: Of the whole cluster after it.
             merged: Of the two clusters before a merge.
         """
-        bits = _bits(digits)
+        bits = bits_of(digits)
         left = tuple(bit for bit in bits if bit[1] == "z" or bit[0] not in wires)
         layout = Layout(tuple(wires), tuple(1 << k for k in range(len(wires))), left)
         self._note_batch(operation)
@@ -79,7 +80,7 @@ class RankPlan:
             case Merge(slot=slot, other=other):
                 assert merged is not None
                 for part, part_digits in ((slot, merged[0]), (other, merged[1])):
-                    self._take(part, layout, _bits(part_digits))
+                    self._take(part, layout, bits_of(part_digits))
                 self._operations.append(operation)
             case Transfer(slot=slot) | Draw(slot=slot):
                 self._operations.append(operation)
@@ -121,7 +122,7 @@ class RankPlan:
         is_other_split = old is not None
         layout = old or self._layouts[merge.slot]
         known = {wire for wire, _ in layout.bits}
-        new = _bits([(wire, size) for wire, size in after if wire not in known])
+        new = bits_of([(wire, size) for wire, size in after if wire not in known])
         bits = new + layout.bits if is_other_split else layout.bits + new
         self._note_batch(merge)
         self._operations.append(merge)
@@ -132,9 +133,9 @@ class RankPlan:
         layout = self._layouts[scale.slot]
         if layout.is_empty(self._rank):
             return
-        wanted = _bits(inputs)
+        wanted = bits_of(inputs)
         here = sorted((bit for bit in wanted if bit in layout.bits), key=layout.bits.index)
-        factors = _restricted(scale.factors[None], [], wanted, [], here, {}, self._bands(layout, wanted))[0]
+        factors = restricted(scale.factors[None], [], wanted, [], here, {}, self._bands(layout, wanted))[0]
         axes = tuple(layout.bits.index(bit) for bit in here)
         self._operations.append(Scale(scale.slot, (2,) * len(layout.bits), axes, factors))
 
@@ -144,7 +145,7 @@ class RankPlan:
         in_place = transfer.matrix.ndim == 2 and transfer.test is None and len(frame.rows) == len(frame.columns)
         rows = frame.rows
         if in_place:
-            rows = _placed(frame.columns, rows)
+            rows = placed(frame.columns, rows)
             bits = list(before.bits)
             for old, new in zip(frame.columns, rows, strict=True):
                 bits[before.bits.index(old)] = new
@@ -184,9 +185,9 @@ class RankPlan:
         self._layouts[draw.slot] = replace(frame.after, bits=(*frame.rows, *rest))
         self._note_block(draw.slot)
 
-    def _begin(self, layout: Layout, inputs: Digits, outputs: Digits, options: Options) -> "_Frame":
+    def _begin(self, layout: Layout, inputs: Digits, outputs: Digits, options: Options) -> Frame:
         chosen = frozenset(wire for wire, size in inputs if size == 4) & layout.split
-        return _Frame(layout, layout.moved(options[chosen]), _bits(inputs), _bits(outputs), self._rank)
+        return Frame(layout, layout.moved(options[chosen]), bits_of(inputs), bits_of(outputs), self._rank)
 
     def _bands(self, layout: Layout, bits: Sequence[Bit]) -> dict[Bit, int]:
         return {bit: layout.x_of(bit[0], self._rank) for bit in bits if bit[1] == "x" and bit[0] in layout.split}
@@ -252,7 +253,7 @@ class RankPlan:
                 values[place] = number >> (len(held) - 1 - k) & 1
             ranks.append(layout.rank_with(values))
         sources = [(layout.wires[k], "x") for k in held] + list(layout.bits)
-        order = tuple(sources.index(bit) for bit in _bits(digits))
+        order = tuple(sources.index(bit) for bit in bits_of(digits))
         dims, is_empty = (2,) * len(layout.bits), layout.is_empty(self._rank)
         self._operations.append(Gather(slot, dims, tuple(ranks), order, is_empty, self._batch(slot)))
         self._bytes_sent += self._block_bytes(slot, layout) * (self._ranks - 1)
@@ -293,114 +294,9 @@ class RankPlan:
             self._plan,
             operations=tuple(self._operations),
             final=tuple(self._here(part) for part in self._plan.final),
-            peak_bytes=_peak_entries(self._operations, self._plan) * self._plan.itemsize,
+            peak_bytes=peak_entries(self._operations, self._plan) * self._plan.itemsize,
             ranks=self._ranks,
             remaps=self._remaps,
             bytes_sent=self._bytes_sent,
             block_bytes=self._largest_block,
         )
-
-
-class _Frame:
-    """One operation on one rank: which bits of its digits are local before and after, and its part of a matrix."""
-
-    def __init__(
-        self, before: Layout, after: Layout, inputs: tuple[Bit, ...], outputs: tuple[Bit, ...], rank: int
-    ) -> None:
-        self.after = after
-        self.columns = sorted((bit for bit in inputs if bit in before.bits), key=before.bits.index)
-        self.rows = [bit for bit in outputs if not (bit[1] == "x" and bit[0] in after.split)]
-        self._inputs, self._outputs = inputs, outputs
-        self._bands_in = {bit: before.x_of(bit[0], rank) for bit in inputs if bit not in before.bits}
-        self._bands_out = {bit: after.x_of(bit[0], rank) for bit in outputs if bit not in self.rows}
-
-    def part(self, matrix: Any, rows: Sequence[Bit], *, zeros: bool = False) -> Any:
-        """The part of a matrix between this rank's entries; `zeros` is that of the rank whose bits are all 0."""
-        outputs = self._outputs if rows or self._bands_out else ()
-        if matrix.shape[-2] == 1:
-            outputs = ()
-        bands_in = dict.fromkeys(self._bands_in, 0) if zeros else self._bands_in
-        bands_out = {bit: value for bit, value in self._bands_out.items() if bit in outputs}
-        return _restricted(matrix, outputs, self._inputs, rows, self.columns, bands_out, bands_in)
-
-
-def _restricted(
-    matrix: Any,
-    outputs: Sequence[Bit],
-    inputs: Sequence[Bit],
-    rows: Sequence[Bit],
-    columns: Sequence[Bit],
-    bands_out: Mapping[Bit, int],
-    bands_in: Mapping[Bit, int],
-) -> np.ndarray:
-    """Fix the bits that the rank gives, and put the others in the order of `rows` and `columns`."""
-    array = np.asarray(matrix)
-    lead = array.shape[:-2]
-    spread = array.reshape(*lead, *(2,) * (len(outputs) + len(inputs)))
-    index = [bands_out.get(bit, slice(None)) for bit in outputs] + [bands_in.get(bit, slice(None)) for bit in inputs]
-    spread = spread[(..., *index)]
-    left_out = [bit for bit in outputs if bit not in bands_out]
-    left_in = [bit for bit in inputs if bit not in bands_in]
-    order = [left_out.index(bit) for bit in rows] + [len(left_out) + left_in.index(bit) for bit in columns]
-    axes = [*range(len(lead)), *(len(lead) + k for k in order)]
-    return np.ascontiguousarray(spread.transpose(axes)).reshape(*lead, 2 ** len(rows), 2 ** len(columns))
-
-
-def _bits(digits: Digits) -> tuple[Bit, ...]:
-    return index_bits([wire for wire, _ in digits], [size for _, size in digits])
-
-
-def _placed(columns: Sequence[Bit], rows: Sequence[Bit]) -> list[Bit]:
-    """The new bits in the places of the old ones, each where it was if it was there."""
-    new = [bit for bit in rows if bit not in columns]
-    return [bit if bit in rows else new.pop(0) for bit in columns]
-
-
-def _peak_entries(operations: Sequence[Operation], plan: Plan) -> int:
-    """The most entries that a rank holds at once, with what an operation under way reads and writes."""
-    sizes: dict[int, int] = {}
-    peak = held = 0
-
-    def resize(slot: int, size: int) -> None:
-        nonlocal held
-        held += size - sizes.get(slot, 0)
-        sizes[slot] = size
-
-    for operation in operations:
-        before = held
-        match operation:
-            case Load(slot=slot, vector=vector):
-                resize(slot, vector.size)
-            case Merge(slot=slot, other=other):
-                size = sizes.get(slot, 0) * sizes.get(other, 0)
-                before += size
-                resize(slot, size)
-                resize(other, 0)
-            case Transfer(slot=slot, dims=dims, axes=axes, matrix=matrix, in_place=False):
-                rest = entries(dims) // entries(tuple(dims[a] for a in axes))
-                batch = max(1, sizes.get(slot, 0) // entries(dims))
-                if matrix.ndim == 3 or operation.test is not None:
-                    batch = plan.shots
-                size = rest * matrix.shape[-2] * batch
-                before += size
-                resize(slot, size)
-            case Draw(slot=slot, dims=dims, outcomes=outcomes, axes=axes) if sizes.get(slot, 0):
-                rest = entries(dims) // entries(tuple(dims[a] for a in axes))
-                size = rest * outcomes[0].shape[-2] * plan.shots
-                before += size
-                resize(slot, size)
-            case Take(slot=slot, axes=axes):
-                resize(slot, sizes[slot] >> len(axes))
-            case Spread(slot=slot, dims=dims, batch=batch):
-                size = entries(dims) // 2 * (batch or 1)
-                before += size
-                resize(slot, size)
-            case Gather(slot=slot, dims=dims, ranks=ranks, batch=batch):
-                size = entries(dims) * (batch or 1)
-                # The blocks as they come, their order, and the vector made of them.
-                before += size * 4 * len(ranks)
-                resize(slot, size * len(ranks))
-            case Drop(slot=slot):
-                resize(slot, 0)
-        peak = max(peak, before, held)
-    return peak
