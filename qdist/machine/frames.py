@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from qdist.machine.coherence import Digits
-from qdist.machine.layout import Bit, Layout
+from qdist.machine.layout import Bit, Layout, index_bits
 
 
 class Frame:
@@ -55,7 +55,7 @@ def restricted(
 
 
 def bits_of(digits: Digits) -> tuple[Bit, ...]:
-    return indexbits_of([wire for wire, _ in digits], [size for _, size in digits])
+    return index_bits([wire for wire, _ in digits], [size for _, size in digits])
 
 
 def placed(columns: Sequence[Bit], rows: Sequence[Bit]) -> list[Bit]:
