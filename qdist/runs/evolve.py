@@ -31,7 +31,7 @@ from qdist.machine.plan import (
 from qdist.network.draws import Draws
 from qdist.runs.evolution import Evolution, KeptBranch, Reading
 from qdist.runs.reading import reduced, transpose
-from qdist_kernels import is_jax, outer, scale, select, settle, transfer, update
+from qdist_kernels import is_jax, namespace, outer, scale, select, settle, transfer, update
 
 
 def evolve(
@@ -72,7 +72,8 @@ class _Run:
         vectors, comm = self.state.vectors, self.comm
         match operation:
             case Load(slot=slot, vector=vector):
-                vectors[slot] = vector.astype(self.dtype) if is_jax(vector) else np.array(vector, self.dtype)
+                # A copy: it may be overwritten, and it is the job's.
+                vectors[slot] = namespace(vector).array(vector, self.dtype)
             case Merge(slot=slot, other=other):
                 vectors[slot] = settle(outer(vectors[slot], vectors.pop(other)))
             case Transfer(slot=slot, dims=dims, axes=axes, in_place=in_place):
