@@ -1,6 +1,8 @@
 """Which array library an expression runs in: NumPy for plain numbers, JAX for traced and device values."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -22,6 +24,18 @@ def is_traced(value: Any) -> bool:
 def is_concrete_jax(value: Any) -> bool:
     """Whether `value` is a JAX array that has numbers: it can be overwritten, and copied to the host."""
     return is_jax(value) and not is_traced(value)
+
+
+@contextmanager
+def precision_of(value: Any) -> Iterator[None]:
+    """JAX computes in the precision of a concrete array, whatever it was told elsewhere."""
+    if not is_concrete_jax(value):
+        yield
+        return
+    import jax
+
+    with jax.enable_x64(value.dtype.itemsize == 8):
+        yield
 
 
 def namespace(*values: Any) -> Any:

@@ -6,19 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from qdist_kernels.namespace import is_jax, is_traced
+from qdist_kernels.namespace import is_jax, is_traced, precision_of
 
 LOW_BITS = 15
 """JAX counts in 32 bits unless told otherwise: the position of an entry is given in two parts."""
 
 
 def take(vector: Any, positions: np.ndarray) -> Any:
-    """A copy of the entries at some positions of the last axis: shape (…, k) for k positions."""
+    """A copy of the entries at k positions of the last axis: shape (…, k), on the host unless traced."""
     if not is_jax(vector):
         return vector[..., positions]
     low = min(LOW_BITS, (vector.shape[-1] - 1).bit_length())
-    kernel = _taken if is_traced(vector) else _compiled_take()
-    return kernel(vector, (positions >> low).astype(np.int32), (positions % 2**low).astype(np.int32), low=low)
+    parts = (positions >> low).astype(np.int32), (positions % 2**low).astype(np.int32)
+    if is_traced(vector):
+        return _taken(vector, *parts, low=low)
+    with precision_of(vector):
+        return np.array(_compiled_take()(vector, *parts, low=low))
 
 
 def _taken(vector: Any, high: Any, low_part: Any, low: int) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 
 from qdist.machine.plan import Part
 from qdist.runs.evolution import Evolution
-from qdist_kernels import inner, namespace, outer, take
+from qdist_kernels import inner, is_concrete_jax, namespace, outer, precision_of, take
 
 
 def transpose(vector: Any, dims: tuple[int, ...], order: list[int]) -> Any:
@@ -117,10 +117,12 @@ def contracted(state: Evolution, part: Part, vector: Any, wires: tuple[str, ...]
     value: Any = np.zeros(4 ** len(left))
     if not part.is_empty:
         block = state.vectors[part.slot]
-        xp = namespace(block, columns)
-        value = xp.asarray(block, float) @ columns if xp is np else block @ columns
+        with precision_of(block):
+            value = block @ columns
     if part.is_split:
         value = state.comm.sum(np.asarray(value, float))
+    elif is_concrete_jax(value):
+        value = np.asarray(value, float)
     return value / 2 ** len(part.wires), left
 
 

@@ -1,5 +1,7 @@
 """What is read off a split state without gathering it, against the same of one rank."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,17 @@ def test_whatever_is_read_off_a_split_state_is_that_of_the_whole_one(on_ranks):
     expected += list(from_state.real.reshape(4, 8).sum(axis=1))
     for found in on_ranks(body):
         assert np.allclose(found, expected, atol=1e-12)
+
+
+def test_a_state_on_the_device_is_read_in_its_own_precision(monkeypatch):
+    expected = final(0.05).state(NAMES).vector
+    monkeypatch.setattr(importlib.import_module("qdist_kernels.transfer"), "HOST_ENTRIES", 16)
+
+    states = final(0.05)
+
+    assert np.allclose(states.state(NAMES).vector, expected, atol=1e-14, rtol=0)
+    assert states.purity() == pytest.approx(expected @ expected / 2**5, abs=1e-14)
+    assert states.overlap(states.state(NAMES)) == pytest.approx(expected @ expected / 2**5, abs=1e-14)
 
 
 def test_no_rank_moves_a_block_to_read_off_a_number(on_ranks):
