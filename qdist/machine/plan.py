@@ -235,7 +235,20 @@ class Drop:
     slot: int
 
 
-Operation = Load | Merge | Transfer | Scale | Draw | Xor | Keep | Read | Take | Remap | Spread | Gather | Drop
+@dataclass(frozen=True)
+class Stop:
+    """Everything before this point of the plan for one process is done on all ranks, and nothing after it.
+
+    Attributes:
+        done: How many operations of the plan for one process are done.
+        parts: What this rank holds of the clusters that are split; the others are replicated.
+    """
+
+    done: int
+    parts: tuple[Part, ...] = ()
+
+
+Operation = Load | Merge | Transfer | Scale | Draw | Xor | Keep | Read | Take | Remap | Spread | Gather | Drop | Stop
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from qdist.errors import QdistError
-from qdist.machine.plan import Draw, Load, Merge, Plan, Read, Transfer
+from qdist.machine.plan import Draw, Load, Merge, Plan, Read, Stop, Transfer
 from qdist.machine.schedule import Schedule, make_schedule
 from qdist.machine.splitting import RankPlan
 from qdist.machine.stretches import Stretch, find_stretches
@@ -57,13 +57,16 @@ def _emit(plan: Plan, stretches: Sequence[Stretch], ranks: int, rank: int) -> Pl
         if not concerned:
             begun = agendas.get(number)
             if begun is None:
-                writer.plain(operation)
+                if not isinstance(operation, Stop):
+                    writer.plain(operation)
             else:
                 assert isinstance(operation, Load | Merge | Transfer | Draw)
                 begun.slot = operation.slot
                 writer.split(operation, begun.first_layout, begun.stretch.start, begun.stretch.merged)
-        elif isinstance(operation, Read) and concerned:
+        elif isinstance(operation, Read):
             writer.read(operation)
+        if isinstance(operation, Stop):
+            writer.stop(operation)
     for agenda in agendas.values():
         agenda.finish(writer)
     return writer.finish()
@@ -113,7 +116,7 @@ class _Agenda:
                 writer.remap(self.slot, action)
                 continue
             event = self.stretch.events[action]
-            if not isinstance(event.operation, Read):
+            if not isinstance(event.operation, Read | Stop):
                 writer.act(event.operation, event.inputs, event.outputs, event.after, event.moves)
             if action == until:
                 return

@@ -25,6 +25,7 @@ from qdist.machine.plan import (
     Scale,
     Split,
     Spread,
+    Stop,
     Take,
     Transfer,
 )
@@ -262,6 +263,11 @@ class RankPlan:
         """A record: of split clusters each rank knows its own part."""
         parts = tuple(tuple(self._here(part) for part in group) for group in read.parts)
         self._operations.append(replace(read, parts=parts))
+
+    def stop(self, stop: Stop) -> None:
+        """A point at which the run may be interrupted, and how the split clusters lie there."""
+        parts = tuple(layout.part(slot, self._rank) for slot, layout in self._layouts.items())
+        self._operations.append(replace(stop, parts=parts))
 
     def _here(self, part: Part) -> Part:
         return self._layouts[part.slot].part(part.slot, self._rank) if part.slot in self._layouts else part

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from qdist.machine.coherence import Digits, Move, moves
-from qdist.machine.plan import Draw, Keep, Load, Merge, Operation, Plan, Read, Scale, Transfer
+from qdist.machine.plan import Draw, Keep, Load, Merge, Operation, Plan, Read, Scale, Stop, Transfer
 from qdist.machine.schedule import EVERYTHING, Task
+from qdist.machine.stops import acted, stays
 
 SHRINK = 16
 """A split cluster is gathered when it has become smaller than the threshold by this factor."""
@@ -123,31 +124,26 @@ class _Tracker:
                 case Read(parts=parts):
                     for slot in {part.slot for group in parts for part in group} & self._open.keys():
                         self._look(number, operation, slot)
+                case Stop():
+                    for slot in self._open:
+                        self._look(number, operation, slot)
         for slot, stretch in self._open.items():
             stretch.end = self.digits[slot]
 
-    def _look(self, number: int, operation: Read | Keep, slot: int) -> None:
-        """A record, or a herald's probability, is read in whatever layout there is: ranks sum what they hold."""
+    def _look(self, number: int, operation: Read | Keep | Stop, slot: int) -> None:
+        """A record, a herald's probability or a checkpoint is read in whatever layout there is."""
         digits = self.digits[slot]
         self._add(number, slot, Event(operation, slot, (), (), digits, digits, {frozenset(): _STAY}, True))
 
     def _acts(self, number: int, operation: Transfer | Scale | Draw) -> None:
         slot, before = operation.slot, self.digits[operation.slot]
-        inputs = tuple(before[axis] for axis in operation.axes)
-        if isinstance(operation, Transfer):
-            outputs: Digits = tuple(zip(operation.outputs, operation.sizes, strict=True))
-        elif isinstance(operation, Draw):
-            outputs = ((operation.qubit, 4),) if operation.outcomes[0].shape[0] == 4 else ()
-        else:
-            outputs = inputs
-        stays = isinstance(operation, Scale) or (isinstance(operation, Transfer) and operation.in_place)
-        rest = tuple(digit for axis, digit in enumerate(before) if axis not in operation.axes)
-        after = before if stays else (*outputs, *rest)
+        inputs, outputs, after = acted(operation, before)
         self.digits[slot] = after
         if slot in self._open:
             is_plain = isinstance(operation, Transfer) and operation.test is None
             options = _options(operation, inputs, outputs)
-            event = Event(operation, slot, inputs, outputs, before, after, options, not (is_plain or stays))
+            is_barrier = not (is_plain or stays(operation))
+            event = Event(operation, slot, inputs, outputs, before, after, options, is_barrier)
             self._add(number, slot, event)
             self._shrunk(number, slot, event)
         else:

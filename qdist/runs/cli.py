@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Nothing of qdist is imported up here: NumPy counts its threads when it is loaded, and ranks set their number before.
 
-WRONG, STOPPED = 2, 130
+WRONG, STOPPED, AGAIN = 2, 130, 75
 SIGNATURE = b"\x89HDF"
 
 HELP = """
@@ -35,7 +35,8 @@ A job is a TOML file that says which circuit or protocol runs on which network. 
 To share one job among several ranks, start them with MPI: mpirun -n 4 qdist run JOB
 
 Whatever is wrong with a job is said before anything is computed. The exit code is 0 if all went well, 2 if the job,
-a file or the command line is wrong, and 130 after Ctrl-C.
+a file or the command line is wrong, and 75 if the run was asked to stop (SIGUSR1, SIGTERM, Ctrl-C) and can go on from
+a checkpoint with `qdist run --resume JOB`.
 """
 
 
@@ -44,10 +45,13 @@ class _Commands(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         from qdist.errors import QdistError
-        from qdist.runs.launch import printable
+        from qdist.runs.launch import Together, printable
 
         try:
             return super().invoke(ctx)
+        except Together as end:
+            typer.echo(printable(str(end)), err=True)
+            raise typer.Exit(AGAIN) from None
         except QdistError as error:
             typer.echo(printable(str(error)), err=True)
             raise typer.Exit(WRONG) from None
@@ -178,6 +182,14 @@ def _options(
     pass
 
 
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on from the last whole checkpoint; with none, start from the beginning.")
+]
+ForkOption = Annotated[
+    bool, typer.Option("--fork", help="Go on although the job was changed: it is another run from that point on.")
+]
+
+
 @app.command()
 def run(
     ctx: typer.Context,
@@ -192,26 +204,69 @@ def run(
             help="Where to write the result; beside the job unless given.",
         ),
     ] = None,
+    resume: ResumeOption = False,
+    fork: ForkOption = False,
 ) -> None:
     """Run a job and write its result, an HDF5 file.
 
-    The result is written as a whole at the end; an existing file is replaced only then.
+    Checkpoints are in a folder beside the result, when [checkpoint] of the job or a signal asks for them, and go when
+    the run has ended. Runs of more than a second write the result while it grows; it replaces an existing file.
     """
+    target = job.with_suffix(".h5") if out is None and job.name else out or job
+    _run_job(ctx.obj, job, target, resume=resume, fork=fork)
+
+
+@app.command()
+def resume(
+    ctx: typer.Context,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="The result, the folder of checkpoints, or one of them.", show_default=False
+        ),
+    ],
+    fork: ForkOption = False,
+) -> None:
+    """Go on with a run that was stopped or killed, from its last whole checkpoint."""
+    from qdist.runs.checkpoints.resuming import run_of
+    from qdist.runs.launch import agree
+
+    comm: Comm = ctx.obj
+    job, out = agree(comm, lambda: run_of(file))
+    _run_job(comm, job, out, resume=True, fork=fork)
+
+
+def _run_job(comm: "Comm", job: Path, target: Path, *, resume: bool, fork: bool) -> None:
+    from qdist.runs.checkpoints.resuming import Checkpoints, folder_of
+    from qdist.runs.checkpoints.signals import listening
     from qdist.runs.execute import run as run_job
     from qdist.runs.jobfiles.reader import read_job
     from qdist.runs.launch import agree, guard, on_first
     from qdist.runs.results import write_result
 
-    comm: Comm = ctx.obj
-    target = job.with_suffix(".h5") if out is None and job.name else out or job
-    with guard(comm) as nodes:
+    with listening(_say_asked) as asked, guard(comm) as nodes:
         described = agree(comm, lambda: read_job(job))
         on_first(comm, lambda: _check_target(target))
+        checkpoints = Checkpoints(
+            folder_of(target), resume, fork, live=target, job=str(job), asked=lambda: asked.by, tell=_tell
+        )
         with _about(job):
             nodes += agree(comm, lambda: _hosted(_first_point(described), comm))
-            result = run_job(described, comm=comm, progress=True, keep_state=False)
+            result = run_job(described, comm=comm, progress=True, keep_state=False, checkpoints=checkpoints)
         on_first(comm, lambda: write_result(result, target))
+        on_first(comm, lambda: checkpoints.clear())
     typer.echo(f"Wrote {target} after {result.attributes['wall_seconds']:.3g} s. Look at it with: qdist show {target}")
+
+
+def _tell(sentence: str) -> None:
+    from qdist.runs.launch import printable
+
+    typer.echo(printable(sentence), err=True)
+
+
+def _say_asked(signal: str) -> None:
+    how = "Ctrl-C again" if signal == "SIGINT" else "Another signal"
+    typer.echo(f"\n{signal}: stopping with a checkpoint at the next step. {how} ends the run at once.", err=True)
 
 
 @app.command()
@@ -260,6 +315,27 @@ def show(ctx: typer.Context, result: ResultArgument) -> None:
     from qdist.runs.views.show import describe
 
     typer.echo(describe(read_result(result), result), nl=False)
+
+
+@app.command()
+@_by_one
+def check(
+    ctx: typer.Context,
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A result, a folder of checkpoints, or one of them.", show_default=False),
+    ],
+) -> None:
+    """Verify every checksum of a result or of checkpoints.
+
+    Says what is damaged, and what can still be read. The exit code is 1 if anything is damaged.
+    """
+    from qdist.runs.views.check import examine
+
+    found = examine(file)
+    typer.echo("\n".join(found.lines))
+    if not found.is_whole:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from qdist.errors import QdistError
 from qdist.machine.plan import Plan
 from qdist.network.draws import Draws
 from qdist.network.ledger import Account
@@ -47,6 +48,10 @@ class Record:
     pairs: list[Sums | None]
 
 
+OF_THE_JOB = ("mode", "probabilities_wanted", "correlator_strings", "qubits", "shots")
+"""Fields of an `Ensemble` that do not come from the shots."""
+
+
 @dataclass(eq=False)
 class Ensemble:
     """A run so far."""
@@ -66,6 +71,12 @@ class Ensemble:
     accounts: list[tuple[float, Account]] = field(default_factory=list)
     final: FinalStates | None = None
 
+    @property
+    def form(self) -> tuple[Any, ...]:
+        """What two ensembles must have in common to be merged."""
+        records = [(record.label, len(record.pairs)) for record in self.records]
+        return records, None if self.correlators is None else self.correlators.total.shape[1:], self.kept
+
     def add(
         self, plan: Plan, lowered: Lowered, evolution: Evolution, draws: Draws | None = None, valid: int = 1
     ) -> None:
@@ -81,11 +92,21 @@ class Ensemble:
         if draws is None:
             self.final = FinalStates(plan.final, evolution)
 
+    def add_records(self, evolution: Evolution) -> None:
+        """Of an empty ensemble: what was read so far of an exact run that is under way."""
+        groups, _ = self._groups(evolution, None, 1)
+        self.records = [self._record(reading, groups, 1) for reading in evolution.readings]
+
     def merge(self, other: "Ensemble") -> None:
         """Add the shots of another one."""
         if not self.accounts:
             vars(self).update(vars(other))
             return
+        if self.form != other.form:
+            raise QdistError(
+                "The job must record what it did before the checkpoint, but has other records, pairs, correlators or "
+                "heralds. Start from the beginning."
+            )
         for old, new in zip(self.records, other.records, strict=True):
             _merge_records(old, new)
         if other.correlators is not None:

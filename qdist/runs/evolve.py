@@ -23,6 +23,7 @@ from qdist.machine.plan import (
     Scale,
     Split,
     Spread,
+    Stop,
     Take,
     Transfer,
     Xor,
@@ -41,8 +42,11 @@ def evolve(
     comm: Comm = SERIAL,
     draws: Draws | None = None,
     progress: Callable[[int], object] | None = None,
+    state: Evolution | None = None,
+    first: int = 0,
+    pause: Callable[[Evolution, int, tuple[Part, ...]], object] | None = None,
 ) -> Evolution:
-    """Run a plan.
+    """Run a plan, or the rest of one.
 
     Args:
         plan: What to do; under several ranks, each has its own (`qdist.machine.sharding.shard`).
@@ -50,12 +54,21 @@ def evolve(
         comm: The ranks that run the plan together.
         draws: Random numbers, if the plan was made for shots.
         progress: Called with 1 after each operation.
+        state: Where the operations before `first` have led; nothing yet unless given.
+        first: The operation to begin with.
+        pause: Called where the run can be interrupted, with the state, how many operations of the plan for one process
+            are done, and this rank's parts of split clusters.
     """
     run = _Run(dtype, comm, draws)
-    for operation in plan.operations:
+    if state is not None:
+        run.state = state
+    for number, operation in enumerate(plan.operations[first:], start=first + 1):
         run.execute(operation)
         if progress is not None:
             progress(1)
+        if pause is not None and (plan.ranks == 1 or isinstance(operation, Stop)):
+            done, parts = (operation.done, operation.parts) if isinstance(operation, Stop) else (number, ())
+            pause(run.state, done, parts)
     return run.state
 
 

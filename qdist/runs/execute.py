@@ -4,82 +4,132 @@ import contextlib
 import copy
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qdist.machine.comm import SERIAL, Comm, Traffic
+from qdist.machine.plan import Part, Plan, Stop
 from qdist.machine.ranks import hosted
+from qdist.machine.stops import index_of, parts_at
 from qdist.network.draws import Draws
-from qdist.runs.ensemble import Ensemble
+from qdist.runs.checkpoints.keeper import NOTHING, Keeps
+from qdist.runs.checkpoints.outline import outline_of
+from qdist.runs.checkpoints.resuming import Checkpoints, check_going_on, opened
+from qdist.runs.checkpoints.standing import BEGINNING, Outline, Standing
+from qdist.runs.checkpoints.stored import Checkpoint
+from qdist.runs.ensemble import OF_THE_JOB, Ensemble
+from qdist.runs.evolution import Evolution
 from qdist.runs.evolve import evolve
 from qdist.runs.job import Job
+from qdist.runs.launch import agree
 from qdist.runs.prepare import Prepared, prepare_on, ranks_per_point
 from qdist.runs.progress import Progress, silent
-from qdist.runs.report import RankReport, build_result
+from qdist.runs.report import RankReport, build_result, partial_result
 from qdist.runs.results import Result
+from qdist.runs.strides import strides
 from qdist.runs.sweep import Sweep, run_sweep
 from qdist_kernels.transfer import HOST_ENTRIES
 
-ROUNDS = 16
-"""Batches of shots that each group of ranks runs before their sums are put together."""
-
 
 def run(
-    job: Job | Sweep | str | Path, *, comm: Comm = SERIAL, progress: bool = False, keep_state: bool = True
+    job: Job | Sweep | str | Path,
+    *,
+    comm: Comm = SERIAL,
+    progress: bool = False,
+    keep_state: bool = True,
+    checkpoints: Checkpoints | None = None,
 ) -> Result:
     """Run a job or a sweep, or the job file at a path.
 
     Several ranks share large clusters of one state, the shots of a sampled job, or the points of a sweep. Outcomes do
-    not depend on how many there are.
+    not depend on how many there are, nor on how often the run was stopped and resumed.
 
     Args:
         job: A `Job`, a `Sweep`, or the path of a TOML file.
         comm: The ranks that run it together (`qdist.connected`); all of them call this.
         progress: Whether to draw a progress bar on stderr.
         keep_state: Whether `Result.final` is wanted afterwards; not of a sweep.
+        checkpoints: The folder in which they are kept, and whether to go on from the last one.
 
     Returns:
         Everything that was recorded, with the final states in memory: the same on every rank.
 
     Raises:
-        QdistError: The job is wrong or does not fit into memory. Nothing was computed.
+        QdistError: The job is wrong or does not fit into memory, and nothing was computed; or a checkpoint cannot be
+            written, or be gone on from.
+        Stopped: `checkpoints.asked` named a signal, and a checkpoint was written.
     """
     if isinstance(job, str | Path):
         from qdist.runs.jobfiles.reader import read_job
 
+        checkpoints = checkpoints and replace(checkpoints, job=checkpoints.job or str(job))
         job = read_job(job)
     bar = Progress("qdist") if progress and comm.rank == 0 else silent()
+    if checkpoints is None:
+        return _run(job, comm, bar, keep_state, NOTHING, BEGINNING, None)
+    keeper, checkpoint = opened(checkpoints, job.job(0) if isinstance(job, Sweep) else job, comm, text=job.text)
+    standing = BEGINNING if checkpoint is None else checkpoint.standing
+    result = _run(job, comm, bar, keep_state, keeper, standing, checkpoint)
+    return replace(result, attributes={**result.attributes, "resumed": keeper.resumed})
+
+
+def _run(
+    job: Job | Sweep,
+    comm: Comm,
+    bar: Progress,
+    keep_state: bool,
+    keeper: Keeps,
+    standing: Standing,
+    checkpoint: Checkpoint | None,
+) -> Result:
     if isinstance(job, Job):
-        return _run_job(job, comm, bar, keep_state)
+        return _run_job(job, comm, bar, keep_state, keeper, standing, checkpoint)
+
+    def run_point(point: Job, part: Comm, keeper: Keeps, standing: Standing) -> Result:
+        return _run_job(point, part, silent(), False, keeper, standing, checkpoint)
+
     per_point = ranks_per_point(job, comm)
-    return run_sweep(job, _run_point, comm, ranks_per_point=per_point, progress=bar)
+    return run_sweep(job, run_point, comm, ranks_per_point=per_point, progress=bar, keeper=keeper, standing=standing)
 
 
-def _run_point(job: Job, comm: Comm) -> Result:
-    return _run_job(job, comm, silent(), False)
-
-
-def _run_job(job: Job, comm: Comm, bar: Progress, keep_state: bool) -> Result:
+def _run_job(
+    job: Job,
+    comm: Comm,
+    bar: Progress,
+    keep_state: bool,
+    keeper: Keeps,
+    standing: Standing,
+    checkpoint: Checkpoint | None,
+) -> Result:
     started = time.perf_counter()
     before = copy.copy(comm.traffic)
-    prepared = prepare_on(job, comm, keep_state=keep_state)
+    goes_on, after = standing.done > 0, standing.done if standing.evolution is not None else None
+    prepared = prepare_on(job, comm, keep_state=keep_state, resumed_after=after)
+    if goes_on:
+        agree(comm, partial(check_going_on, standing, prepared))
     evolving = time.perf_counter()
     with _precision(prepared):
-        ensemble = _all_branches(prepared, bar) if prepared.batch is None else _all_shots(prepared, comm, bar)
+        if prepared.batch is None:
+            ensemble = _all_branches(prepared, bar, keeper, standing, checkpoint)
+        else:
+            ensemble = _all_shots(prepared, comm, bar, keeper, standing)
     seconds = time.perf_counter() - evolving
-    reports = comm.gather(_report(prepared, comm, before, seconds))
+    reports = comm.gather(_report(prepared, comm, before, seconds, goes_on))
     return build_result(prepared, ensemble, reports, time.perf_counter() - started)
 
 
-def _report(prepared: Prepared, comm: Comm, before: Traffic, seconds: float) -> RankReport:
+def _report(prepared: Prepared, comm: Comm, before: Traffic, seconds: float, goes_on: bool) -> RankReport:
     job, after = prepared.job, comm.traffic
     # A group of ranks that runs a point of a sweep may be smaller than what the job divides its nodes over.
     hosts = [sum(job.hosts[rank :: comm.size], ()) for rank in range(comm.size)] if job.hosts else None
     nodes = hosted([node.name for node in job.network.nodes], comm.rank, comm.size, hosts)
     moved = Traffic(*(getattr(after, name) - getattr(before, name) for name in vars(after)))
-    planned = prepared.plan.bytes_sent if prepared.batch is None else None
+    planned = prepared.plan.bytes_sent if prepared.batch is None and not goes_on else None
     return RankReport(nodes, moved, planned, prepared.plan.block_bytes, max(0.0, seconds - moved.seconds))
 
 
@@ -88,37 +138,88 @@ def _empty(prepared: Prepared) -> Ensemble:
     return Ensemble(job.mode, job.record.probabilities, job.record.correlators, job.program.qubits, job.shots)
 
 
-def _all_branches(prepared: Prepared, bar: Progress) -> Ensemble:
+def _all_branches(
+    prepared: Prepared, bar: Progress, keeper: Keeps, standing: Standing, checkpoint: Checkpoint | None
+) -> Ensemble:
+    """The plan from the beginning, or from the operation at which a checkpoint was written."""
+    assert prepared.whole is not None
+    plan, whole, comm = prepared.plan, prepared.whole, prepared.comm
+    first, state = 0, None
+    if standing.evolution is not None:
+        assert checkpoint is not None
+        first = standing.done if plan.ranks == 1 else index_of(plan.operations, standing.done)
+        state = checkpoint.evolution(_here(whole, standing.done, _split_parts(plan, first)), comm)
+    outline = cache(lambda: outline_of(whole))
+
+    def pause(evolution: Evolution, done: int, split: tuple[Part, ...]) -> None:
+        def now() -> Standing:
+            return Standing(done=done, outline=outline(), evolution=evolution, parts=_here(whole, done, split))
+
+        keeper.step(done, now, len(evolution.readings), lambda: partial_result(prepared, _seen(prepared, evolution)))
+
+    bar.start(len(plan.operations) - first)
+    dtype = np.dtype(prepared.job.precision)
+    keeper.begin(standing.done)
+    evolution = evolve(plan, dtype, comm=comm, progress=bar.advance, state=state, first=first, pause=pause)
     ensemble = _empty(prepared)
-    bar.start(len(prepared.plan.operations))
-    evolution = evolve(prepared.plan, np.dtype(prepared.job.precision), comm=prepared.comm, progress=bar.advance)
-    ensemble.add(prepared.plan, prepared.lowered, evolution)
+    ensemble.add(plan, prepared.lowered, evolution)
     bar.close()
     return ensemble
 
 
-def _all_shots(prepared: Prepared, comm: Comm, bar: Progress) -> Ensemble:
+def _split_parts(plan: Plan, first: int) -> tuple[Part, ...]:
+    stop = plan.operations[first - 1] if first else None
+    return stop.parts if isinstance(stop, Stop) else ()
+
+
+def _here(whole: Plan, done: int, split: tuple[Part, ...]) -> tuple[Part, ...]:
+    """What this rank has of every cluster, of which some are split."""
+    other = {part.slot: part for part in split}
+    return tuple(other.get(part.slot, part) for part in parts_at(whole, done))
+
+
+def _seen(prepared: Prepared, evolution: Evolution) -> Ensemble:
+    ensemble = _empty(prepared)
+    ensemble.add_records(evolution)
+    return ensemble
+
+
+def _all_shots(prepared: Prepared, comm: Comm, bar: Progress, keeper: Keeps, standing: Standing) -> Ensemble:
     """Batches of shots, dealt to the groups of ranks in turn and added up in their order: the same sums for any P."""
     job, batch = prepared.job, prepared.batch
+    whole = prepared.whole
     assert batch is not None
+    assert whole is not None
     groups, group = comm.size // prepared.comm.size, comm.rank // prepared.comm.size
     count = -(-job.shots // batch)
     ensemble = _empty(prepared)
-    found: list[tuple[int, Ensemble]] = []
-    bar.start(count)
-    for start in range(0, count, groups):
-        number = start + group
-        if number < count:
-            one = _one_batch(prepared, number * batch)
-            found += [(number, one)] if prepared.comm.rank == 0 else []
-        bar.advance(groups)
-        if (start // groups + 1) % ROUNDS == 0 or start + groups >= count:
-            together = [pair for part in comm.gather(found) for pair in part]
-            for _, other in sorted(together, key=lambda pair: pair[0]):
-                ensemble.merge(other)
-            found = []
+    if standing.ensemble is not None:
+        ensemble = replace(standing.ensemble, **{name: getattr(ensemble, name) for name in OF_THE_JOB})
+    outline = cache(lambda: outline_of(whole))
+    bar.start(count - standing.done)
+    keeper.begin(standing.done)
+    done = standing.done
+    for rounds in strides(comm, 0, -(-(count - done) // groups)):
+        found: list[tuple[int, Ensemble]] = []
+        for number in (standing.done + k * groups + group for k in rounds):
+            if number < count:
+                one = _one_batch(prepared, number * batch)
+                found += [(number, one)] if prepared.comm.rank == 0 else []
+            bar.advance(groups)
+        together = [pair for part in comm.gather(found) for pair in part]
+        for number, other in sorted(together, key=lambda pair: pair[0]):
+            ensemble.merge(other)
+            done = number + 1
+        if done < count:
+            here = Standing(done=done, batch=batch, ensemble=ensemble)
+            now = partial(_with_outline, here, outline)
+            keeper.step(done, now, done, partial(partial_result, prepared, ensemble))
     bar.close()
     return ensemble
+
+
+def _with_outline(standing: Standing, outline: Callable[[], Outline]) -> Standing:
+    return replace(standing, outline=outline())
 
 
 def _one_batch(prepared: Prepared, first: int) -> Ensemble:

@@ -33,6 +33,31 @@ class Recording:
     metrics: tuple[str, ...] = DEFAULT_METRICS
 
 
+@dataclass(frozen=True)
+class Saving:
+    """When a run that has a folder for them writes checkpoints; none on its own unless one of the two is given.
+
+    A step is an operation of the plan, a batch of shots in sampled mode, or a point of a sweep.
+
+    Attributes:
+        every_seconds: On the clock on the wall.
+        every_steps: Steps; several ranks come to a common point after so many operations, which may cost a remap.
+        keep: How many whole checkpoints stay.
+    """
+
+    every_seconds: float | None = None
+    every_steps: int | None = None
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        if self.every_seconds is not None and not self.every_seconds > 0:
+            raise QdistError(f"`every_seconds` must be more than 0, but is {self.every_seconds}.")
+        for name in ("every_steps", "keep"):
+            count = getattr(self, name)
+            if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+                raise QdistError(f"`{name}` must be an integer of at least 1, but is {count!r}.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One run: a program on a network, and how to treat it.
@@ -50,6 +75,7 @@ class Job:
         text: The job file, if there was one.
         hosts: The names of the nodes that each rank hosts, one entry for each rank; in turn if empty.
         per_state: How many ranks share one state; chosen if `None`.
+        saving: When checkpoints are written, if there is a folder for them.
     """
 
     program: Program
@@ -64,6 +90,7 @@ class Job:
     text: str = ""
     hosts: tuple[tuple[str, ...], ...] = ()
     per_state: int | None = None
+    saving: Saving = Saving()
 
     def __post_init__(self) -> None:
         for name, known in (("mode", MODES), ("precision", PRECISIONS)):

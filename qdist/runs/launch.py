@@ -24,6 +24,10 @@ MAX_NODES = 8
 T = TypeVar("T")
 
 
+class Together(Exception):
+    """An end that all ranks have agreed on: nobody is left waiting, and nobody needs to be told."""
+
+
 class Agreed(QdistError):
     """A mistake that all ranks are known to have raised: one of them tells it, and nobody is left waiting."""
 
@@ -154,7 +158,7 @@ def guard(comm: Comm) -> Iterator[list[str]]:
     nodes: list[str] = []
     try:
         yield nodes
-    except Agreed:
+    except (Agreed, Together):
         raise
     except KeyboardInterrupt:
         if comm.size > 1:

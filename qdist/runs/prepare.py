@@ -10,6 +10,7 @@ from qdist.machine.memory import check_memory, fits
 from qdist.machine.plan import Plan
 from qdist.machine.planner import make_plan
 from qdist.machine.sharding import shard
+from qdist.machine.stops import stops_of, with_stops
 from qdist.network.draws import Draws
 from qdist.network.lowering import Lowered, lower
 from qdist.runs.job import Job
@@ -33,6 +34,7 @@ class Prepared:
         batch: Shots at a time, in sampled mode.
         keep_state: Whether the final states are wanted.
         comm: The ranks that share one state.
+        whole: The plan for one process, of which `plan` is a rank's part.
     """
 
     job: Job
@@ -41,6 +43,7 @@ class Prepared:
     batch: int | None
     keep_state: bool
     comm: Comm = SERIAL
+    whole: Plan | None = None
 
     def shots_from(self, first: int) -> "Prepared":
         """The same for a batch that begins with another shot."""
@@ -89,11 +92,17 @@ def _plan(job: Job, lowered: Lowered, shots: int | None, keep_state: bool) -> Pl
     )
 
 
-def prepare_on(job: Job, comm: Comm, *, keep_state: bool) -> Prepared:
+def prepare_on(job: Job, comm: Comm, *, keep_state: bool, resumed_after: int | None = None) -> Prepared:
     """Prepare a job for ranks that work on it together, and check that it can be run and read off.
 
     All branches of one state are shared by all ranks. Shots are dealt to groups of ranks instead, as small as memory
     allows, and the state of a batch is shared by a group.
+
+    Args:
+        job: What to run.
+        comm: The ranks; all of them call this.
+        keep_state: Whether the final states are wanted.
+        resumed_after: How many operations of one state were done before, if the run is resumed.
 
     Raises:
         QdistError: On every rank: it does not fit, or something that was asked for will not be there.
@@ -101,14 +110,22 @@ def prepare_on(job: Job, comm: Comm, *, keep_state: bool) -> Prepared:
     prepared = agree(comm, lambda: prepare(job, keep_state=keep_state))
     size = _ranks_for(prepared, comm)
     part = comm if size == comm.size else comm.split(comm.rank // size)
-    plan = shard(prepared.plan, ranks=size, rank=part.rank)
+    plan = shard(_stoppable(prepared, size, resumed_after), ranks=size, rank=part.rank)
 
     def check() -> None:
         check_memory(plan, sharing=comm.local_size)
         _check_results(replace(prepared, plan=plan))
 
     agree(comm, check)
-    return replace(prepared, plan=plan, comm=part)
+    return replace(prepared, plan=plan, comm=part, whole=prepared.plan)
+
+
+def _stoppable(prepared: Prepared, ranks: int, resumed_after: int | None = None) -> Plan:
+    """The plan with the points at which several ranks that share a state can be interrupted."""
+    if ranks == 1 or prepared.batch is not None:
+        return prepared.plan
+    stops = stops_of(prepared.plan, ranks, every=prepared.job.saving.every_steps)
+    return with_stops(prepared.plan, stops if resumed_after is None else {*stops, resumed_after})
 
 
 def preview(described: Job | Sweep, ranks: int) -> tuple[Prepared, Plan]:
@@ -118,7 +135,8 @@ def preview(described: Job | Sweep, ranks: int) -> tuple[Prepared, Plan]:
         comm = replace(comm, size=ranks_per_point(described, comm))
         described = described.job(0)
     prepared = prepare(described, keep_state=False)
-    return prepared, shard(prepared.plan, ranks=_ranks_for(prepared, comm))
+    size = _ranks_for(prepared, comm)
+    return prepared, shard(_stoppable(prepared, size), ranks=size)
 
 
 def _ranks_for(prepared: Prepared, comm: Comm) -> int:

@@ -57,15 +57,31 @@ def build_result(
             'Raise `shots`, or use mode = "exact".'
         )
     account = ensemble.account()
-    data: Arrays = {}
-    data |= _outcome_arrays(prepared, ensemble)
-    data |= _correlator_arrays(prepared, ensemble)
-    data |= _herald_arrays(ensemble)
-    data |= _metric_arrays(prepared, ensemble)
-    data |= _network_arrays(prepared)
-    data |= _ledger_arrays(account)
-    data |= _traffic_arrays(reports)
-    data |= _census_arrays(prepared)
+    data = _seen_arrays(prepared, ensemble) | _ledger_arrays(account) | _traffic_arrays(reports)
+    attributes = _attributes(prepared) | {
+        "finished": 1,
+        "wall_seconds": wall_seconds,
+        "ranks": len(reports),
+        "total_pairs_made": sum(account.made.values()),
+        "total_pairs_used": sum(account.used.values()),
+        "total_pairs_wasted": sum(account.wasted.values()),
+        "total_bits_sent": sum(account.bits.values()),
+    }
+    return Result(attributes, data, ensemble.final)
+
+
+def partial_result(prepared: "Prepared", ensemble: Ensemble) -> Result:
+    """What a run under way has seen: its records, and in sampled mode the outcomes of the shots so far."""
+    return Result(_attributes(prepared) | {"finished": 0}, _seen_arrays(prepared, ensemble))
+
+
+def _seen_arrays(prepared: "Prepared", ensemble: Ensemble) -> Arrays:
+    arrays = _outcome_arrays(prepared, ensemble) | _correlator_arrays(prepared, ensemble) | _herald_arrays(ensemble)
+    return arrays | _metric_arrays(prepared, ensemble) | _network_arrays(prepared) | _census_arrays(prepared)
+
+
+def _attributes(prepared: "Prepared") -> dict[str, str | int | float]:
+    job = prepared.job
     attributes: dict[str, str | int | float] = {
         "title": job.title or job.program.name,
         "job": job.text,
@@ -73,12 +89,6 @@ def build_result(
         "seed": job.seed,
         "precision": job.precision,
         "format_version": FORMAT_VERSION,
-        "wall_seconds": wall_seconds,
-        "ranks": len(reports),
-        "total_pairs_made": sum(account.made.values()),
-        "total_pairs_used": sum(account.used.values()),
-        "total_pairs_wasted": sum(account.wasted.values()),
-        "total_bits_sent": sum(account.bits.values()),
         **versions(),
     }
     if job.mode == "sampled":
@@ -87,7 +97,7 @@ def build_result(
         attributes["bits"] = " ".join(prepared.plan.bits)
     if job.record.correlators:
         attributes["qubits"] = " ".join(job.program.qubits)
-    return Result(attributes, data, ensemble.final)
+    return attributes
 
 
 def _outcome_arrays(prepared: "Prepared", ensemble: Ensemble) -> Arrays:
@@ -98,6 +108,8 @@ def _outcome_arrays(prepared: "Prepared", ensemble: Ensemble) -> Arrays:
             "results/outcome": outcome_strings(len(prepared.plan.bits)),
             "results/probabilities": ensemble.probabilities,
         }
+    if not ensemble.counts:
+        return {}
     outcomes = sorted(ensemble.counts)
     counts = np.array([ensemble.counts[outcome] for outcome in outcomes], np.int64)
     total = counts.sum()
@@ -124,6 +136,8 @@ def _correlator_arrays(prepared: "Prepared", ensemble: Ensemble) -> Arrays:
 
 
 def _herald_arrays(ensemble: Ensemble) -> Arrays:
+    if not ensemble.accounts:
+        return {}
     arrays: Arrays = {"results/success_probability": np.array(ensemble.success)}
     if ensemble.kept:
         before = [ensemble.started, *ensemble.kept_weight[:-1]]
@@ -148,6 +162,7 @@ def _distinct(labels: list[str]) -> list[str]:
 def _metric_arrays(prepared: "Prepared", ensemble: Ensemble) -> Arrays:
     pairs = prepared.job.pairs
     steps = [n for n, step in enumerate(prepared.job.program.steps) if isinstance(step, RecordStep)]
+    steps = steps[: len(ensemble.records)]
     if not pairs or not steps:
         return {}
     arrays: Arrays = {

@@ -209,7 +209,7 @@ def _image(attributes: Mapping[str, Any], data: Mapping[str, np.ndarray], axes: 
     with h5py.File(stream, "w", libver=FORMAT_OF_HDF5, track_order=True) as file:
         for name in schema.ATTRIBUTES:
             if name in attributes:
-                _write_attribute(file, name, attributes[name])
+                write_attribute(file, name, attributes[name])
         scales = _write_axes(file, dims, axes)
         datasets = {path: _write_array(file, path, data[path]) for path in dims}
         _attach_coordinates(datasets, scales, dims)
@@ -228,7 +228,7 @@ def _write_axes(file: h5py.File, dims: Mapping[str, tuple[str, ...]], axes: Sequ
             dataset = _create(_group(file, folder), axis.name, axis.coordinate)
             meaning = {"path": axis.path, "units": axis.units, "long_name": axis.long_name}
             for name, text in {**meaning, "definition": schema.AXIS.definition}.items():
-                _write_attribute(dataset, name, text)
+                write_attribute(dataset, name, text)
             dataset.make_scale(axis.name)
             scales[f"{folder}/{axis.name}"] = dataset
     return scales
@@ -238,7 +238,7 @@ def _group(file: h5py.File, name: str) -> h5py.Group:
     return file[name] if name in file else file.create_group(name, track_order=True)
 
 
-def _write_attribute(owner: Any, name: str, value: str | int | float) -> None:
+def write_attribute(owner: Any, name: str, value: str | int | float) -> None:
     if isinstance(value, str):
         encoded = value.encode()
         owner.attrs.create(name, encoded, dtype=h5py.string_dtype("utf-8", max(1, len(encoded))))
@@ -265,7 +265,7 @@ def _write_meaning(dataset: h5py.Dataset, variable: schema.Variable) -> None:
     meaning["flag_meanings"] = " ".join(variable.flags.values())
     for name, text in meaning.items():
         if text:
-            _write_attribute(dataset, name, text)
+            write_attribute(dataset, name, text)
     if variable.flags:
         dataset.attrs["flag_values"] = np.array(list(variable.flags), dataset.dtype)
 
@@ -305,7 +305,7 @@ def _attach_coordinates(
         beside = {name: schema.coordinate(path, name) for name in schema.RECORD_COORDINATES}
         found = [name for name, where in beside.items() if where in datasets]
         if found and "step" in names and path not in beside.values():
-            _write_attribute(dataset, "coordinates", " ".join(found))
+            write_attribute(dataset, "coordinates", " ".join(found))
 
 
 def _replace(target: Path, content: bytes) -> None:
@@ -350,6 +350,26 @@ def read_result(path: str | os.PathLike[str]) -> Result:
     except Exception as error:  # on damaged bytes h5py raises nearly any type: OSError, RuntimeError, KeyError, …
         what = "is cut short" if "truncated file" in str(error) else f"is damaged ({error})"
         raise QdistError(f"'{path}' must be a whole HDF5 file, but {what}. {AGAIN}") from error
+
+
+def damaged_arrays(path: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
+    """Of a file that cannot be read as a whole: which arrays are damaged, and which can be read, by path."""
+    damaged: list[str] = []
+    whole: list[str] = []
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            for folder, member in _members(file):
+                for name, dataset in _members(member) if isinstance(member, h5py.Group) else ():
+                    where = f"{folder}/{name}"
+                    try:
+                        _check_storage(dataset, where, os.path.getsize(path))
+                        dataset[()]
+                        whole.append(where)
+                    except Exception:
+                        damaged.append(where)
+    except Exception:  # h5py raises nearly any type on damaged bytes
+        pass
+    return damaged, whole
 
 
 def _check_signature(path: Path) -> None:

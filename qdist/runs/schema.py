@@ -19,8 +19,8 @@ import numpy as np
 from qdist.errors import QdistError, did_you_mean
 from qdist.physics.metrics import METRICS, VERDICTS
 
-FORMAT_VERSION = 2
-"""2 has sweeps; a file of version 1 is one of version 2 without any."""
+FORMAT_VERSION = 3
+"""3 has results of runs under way (`finished` is 0), 2 has sweeps. A file of 1 or 2 is one of 3 without either."""
 
 KINDS = {"float": "f", "int": "i", "number": "fi", "text": "U"}
 KIND_NAMES = {"float": "real numbers", "int": "signed integers", "number": "numbers", "text": "text"}
@@ -125,6 +125,8 @@ ATTRIBUTES = {
     "title": Attribute(str, "The title of the job."),
     "job": Attribute(str, "The whole text of the job file; empty for a run started from Python."),
     "shots": Attribute(int, "Number of trajectories in sampled mode."),
+    "finished": Attribute(int, "1; 0 while the run goes on: more rows will come, and in sampled mode more shots."),
+    "resumed": Attribute(int, "How often the run was stopped and went on from a checkpoint."),
     "sweep": Attribute(str, "Names of the coordinates in /sweep, separated by spaces, in the order of the dimensions."),
     "bits": Attribute(
         str, "Names of the classical bits, separated by spaces, in the order of an outcome's characters."

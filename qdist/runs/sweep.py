@@ -13,10 +13,13 @@ import numpy as np
 from qdist.errors import QdistError
 from qdist.machine.comm import SERIAL, Comm
 from qdist.machine.memory import available_bytes, in_units
+from qdist.runs.checkpoints.keeper import NOTHING, Keeps
+from qdist.runs.checkpoints.standing import BEGINNING, Standing
 from qdist.runs.progress import Progress, silent
 from qdist.runs.results import Result
 from qdist.runs.schema import Axis
 from qdist.runs.stacking import stacked
+from qdist.runs.strides import strides
 
 if TYPE_CHECKING:
     from qdist.runs.job import Job
@@ -25,9 +28,7 @@ MAX_POINTS = 100_000
 SMALL = 2**26
 """Bytes of results for which nobody asks how much memory there is."""
 
-LONGEST_STRIDE = 64
-"""The groups tell one another what they found after 1, 2, 4, … rounds, and at least every 64: a sweep that fails ends
-in about twice the time that it took to fail, and groups rarely wait for one another."""
+RunPoint = Callable[["Job", Comm, Keeps, Standing], Result]
 
 
 @dataclass(frozen=True)
@@ -97,48 +98,87 @@ class Sweep:
 
 def run_sweep(
     sweep: Sweep,
-    run_point: "Callable[[Job, Comm], Result]",
+    run_point: RunPoint,
     comm: Comm = SERIAL,
     *,
     ranks_per_point: int = 1,
     progress: Progress | None = None,
+    keeper: Keeps = NOTHING,
+    standing: Standing = BEGINNING,
 ) -> Result:
     """Run all points and stack their results.
 
-    P ranks are P/G groups of G = `ranks_per_point`; group g runs the points g, g + P/G, … . Every rank gets the same
-    result. It does not depend on the number of ranks if those of `run_point` do not; only the attributes `ranks` and
-    `wall_seconds`, both of the whole sweep, do. Final states are not kept.
+    P ranks are P/G groups of G = `ranks_per_point`; of the points that are left, group g runs number g, g + P/G, … .
+    Every rank gets the same result. It does not depend on the number of ranks if those of `run_point` do not; only the
+    attributes `ranks` and `wall_seconds`, both of the whole sweep, do. Final states are not kept.
 
     Args:
         sweep: What to run.
-        run_point: Runs one job on the ranks of a group, all of which return the same or raise the same.
+        run_point: Runs one job on the ranks of a group, all of which return the same or raise the same; or goes on
+            with it from where it stands.
         comm: All ranks.
         ranks_per_point: How many ranks share a point, a power of two.
         progress: Counts points.
+        keeper: Told when points are done, and by `run_point` what goes on inside of one if there is one group.
+        standing: Which points are done, and where one under way stands.
 
     Raises:
         QdistError: A point failed: every rank raises the message of the first that did, which says where it is. Or the
             results do not fit into memory.
     """
     groups, group = _number_of_groups(comm, ranks_per_point), comm.rank // ranks_per_point
+    axes = tuple((axis.path, axis.values) for axis in sweep.axes)
+    if standing.axes and standing.axes != axes:
+        raise QdistError("The points of a sweep must be those of the checkpoint, but are others. Change [sweep] back.")
     started = time.perf_counter()
     bar = silent() if progress is None else progress
     part = comm.split(group)
-    found: dict[int, Result] = {}
-    bar.start(len(sweep))
+    found: dict[int, Result] = dict(standing.points)
+    left = [number for number in range(len(sweep)) if number not in found and number != standing.point]
+    bar.start(len(sweep) - len(found))
+
+    def now(point: int | None = None, inner: Standing = BEGINNING) -> Standing:
+        return replace(inner, axes=axes, points=found, point=point)
+
+    def run_inside(number: int, ranks: Comm, inner: Standing) -> Result:
+        with sweep.located(number), keeper.inside(partial(now, number)):
+            return replace(run_point(sweep.make(sweep.point(number)), ranks, keeper, inner), final=None)
+
+    def run_alone(number: int) -> Result:
+        with sweep.located(number):
+            return replace(run_point(sweep.make(sweep.point(number)), part, NOTHING, BEGINNING), final=None)
+
     try:
-        for rounds in _strides(-(-len(sweep) // groups)):
-            numbers = [number for number in (group + k * groups for k in rounds) if number < len(sweep)]
-            batch = _run_batch(sweep, numbers, run_point, part, partial(bar.advance, groups))
+        if standing.point is not None:
+            found[standing.point] = run_inside(standing.point, comm, standing)
+            bar.advance(1)
+        run = run_alone if groups > 1 else lambda number: run_inside(number, comm, BEGINNING)
+        for rounds in strides(comm, 0, -(-len(left) // groups)):
+            numbers = [left[group + k * groups] for k in rounds if group + k * groups < len(left)]
+            batch = _run_batch(numbers, run, partial(bar.advance, groups))
             new = _shared(batch, comm, ranks_per_point)
             _check_memory(new, len(sweep), comm)
             found |= new
+            if len(found) < len(sweep):
+                keeper.step(len(found), now, len(found), partial(_stacked_so_far, sweep, found))
     finally:
         bar.close()
     result = stacked(sweep.axes, [found[number] for number in range(len(sweep))])
-    named = {name: text for name, text in (("title", sweep.title), ("job", sweep.text)) if text}
     seconds = comm.broadcast(time.perf_counter() - started)
-    return replace(result, attributes={**result.attributes, **named, "ranks": comm.size, "wall_seconds": seconds})
+    attributes = {**result.attributes, **_named(sweep), "ranks": comm.size, "wall_seconds": seconds}
+    return replace(result, attributes=attributes)
+
+
+def _named(sweep: Sweep) -> dict[str, str]:
+    return {name: text for name, text in (("title", sweep.title), ("job", sweep.text)) if text}
+
+
+def _stacked_so_far(sweep: Sweep, found: Mapping[int, Result]) -> Result:
+    """With the points that are not done as if they had recorded nothing."""
+    some = next(iter(found.values()))
+    nothing = Result(some.attributes, {})
+    result = stacked(sweep.axes, [found.get(number, nothing) for number in range(len(sweep))])
+    return replace(result, attributes={**result.attributes, **_named(sweep)})
 
 
 def _number_of_groups(comm: Comm, ranks_per_point: int) -> int:
@@ -150,15 +190,6 @@ def _number_of_groups(comm: Comm, ranks_per_point: int) -> int:
     return comm.size // ranks_per_point
 
 
-def _strides(rounds: int) -> Iterator[range]:
-    """Rounds that are run between two exchanges: 1, 1, 2, 4, … up to the longest."""
-    first, stride = 0, 1
-    while first < rounds:
-        yield range(first, min(first + stride, rounds))
-        first += stride
-        stride = min(first, LONGEST_STRIDE)
-
-
 @dataclass
 class _Batch:
     """What a group found in one stride: results by point, and the first error with its point."""
@@ -167,19 +198,11 @@ class _Batch:
     error: tuple[int, str] | None = None
 
 
-def _run_batch(
-    sweep: Sweep,
-    numbers: list[int],
-    run_point: "Callable[[Job, Comm], Result]",
-    part: Comm,
-    advance: Callable[[], object],
-) -> _Batch:
+def _run_batch(numbers: list[int], run: Callable[[int], Result], advance: Callable[[], object]) -> _Batch:
     batch = _Batch()
     for number in numbers:
         try:
-            job = sweep.job(number)
-            with sweep.located(number):
-                batch.results[number] = replace(run_point(job, part), final=None)
+            batch.results[number] = run(number)
         except QdistError as error:
             batch.error = (number, str(error))
             return batch

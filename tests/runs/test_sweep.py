@@ -76,7 +76,7 @@ def swept(text, *lines, **options):
     return found
 
 
-def point(job, comm=SERIAL):
+def point(job, comm=SERIAL, *_):
     return run(job, keep_state=False)
 
 
@@ -294,7 +294,7 @@ def test_the_result_is_the_same_for_any_number_of_ranks(ranks, ranks_per_point):
     alone = run_sweep(found, point)
     sizes = []
 
-    def run_point(job, comm):
+    def run_point(job, comm, *_):
         sizes.append(comm.size)
         return point(job)
 
@@ -311,7 +311,7 @@ def test_points_are_dealt_to_the_groups_in_turn():
     found = swept(SHAPE, f'"run.seed" = {list(range(10))}')
     dealt = {}
 
-    def run_point(job, comm):
+    def run_point(job, comm, *_):
         dealt[job.seed] = comm.rank, threading.get_ident()
         return point(job)
 
@@ -339,7 +339,7 @@ def test_an_error_at_a_point_says_where_on_every_rank_and_ends_the_sweep_soon(ra
     found = swept(SHAPE, f'"run.seed" = {list(range(1000))}', '"network.link.length" = [1.5]')
     tried, errors = [], []
 
-    def run_point(job, comm):
+    def run_point(job, comm, *_):
         tried.append(job.seed)
         if job.seed in (5, 6):
             raise QdistError("The run must end well, but did not. Try again.")
@@ -365,7 +365,7 @@ def test_a_point_that_cannot_be_made_ends_the_sweep_as_one_that_cannot_be_run():
         return job
 
     with pytest.raises(QdistError, match=r"Remove it\. This is at `run\.seed` = 2"):
-        run_sweep(Sweep((AXIS,), make), lambda job, comm: small(1))
+        run_sweep(Sweep((AXIS,), make), lambda job, comm, *_: small(1))
 
 
 def small(value):
@@ -379,7 +379,7 @@ def test_results_that_would_not_fit_into_memory_are_refused_after_the_first_poin
     data = {"results/outcome": np.array([""] * len(large)), "results/probabilities": large}
     tried = []
     with pytest.raises(QdistError, match=r"100,000 points of .* take .*Record less"):
-        run_sweep(found, lambda job, comm: (tried.append(job), Result({}, data))[1])
+        run_sweep(found, lambda job, comm, *_: (tried.append(job), Result({}, data))[1])
     assert len(tried) == 1
 
 

@@ -228,6 +228,21 @@ class RanksSection(Section):
     )
 
 
+class CheckpointSection(Section):
+    """When a run writes down where it stands, so that it can go on after it was stopped or killed.
+
+    A step is an operation of the plan, a batch of shots in sampled mode, or a point of a sweep.
+    """
+
+    owner = "Section [checkpoint]"
+
+    every_seconds: float | None = _field(None, "Write a checkpoint when so many seconds have passed on the wall.")
+    every_steps: Annotated[int, Field(ge=1)] | None = _field(
+        None, "Write one after so many steps: operations of the plan, batches of shots, or points of a sweep."
+    )
+    keep: Annotated[int, Field(ge=1)] = _field(2, "How many whole checkpoints stay; all go when the run has ended.")
+
+
 class JobFile(Section):
     """A whole job file."""
 
@@ -242,6 +257,7 @@ class JobFile(Section):
     record: RecordSection = _field(RecordSection(), "What to write down.")
     sweep: SweepSection | None = _field(None, "Which numbers change from point to point.")
     ranks: RanksSection = _field(RanksSection(), "How ranks share the work.")
+    checkpoint: CheckpointSection = _field(CheckpointSection(), "When checkpoints are written.")
 
 
 def parameters_of(protocol: Protocol) -> type[Section]:

@@ -15,7 +15,7 @@ from qdist.network.circuit_program import circuit_program
 from qdist.network.circuits import Circuit
 from qdist.network.graph import Network
 from qdist.network.program import Program
-from qdist.runs.job import DEFAULT_METRICS, Job, Recording
+from qdist.runs.job import DEFAULT_METRICS, Job, Recording, Saving
 from qdist.runs.jobfiles.fields import JobFile, RecordSection
 from qdist.runs.jobfiles.lines import KeyPath, Source
 from qdist.runs.jobfiles.mistakes import odd_values, shaped
@@ -174,6 +174,7 @@ def _job(file: JobFile, source: Source, program: Program, network: Network, name
     hosts = tuple(map(tuple, file.ranks.hosts or ()))
     settings = {**run, "hosts": hosts, "per_state": file.ranks.per_state}
     try:
+        settings["saving"] = Saving(**dict(file.checkpoint))
         return Job(program=program, network=network, record=recording, text=source.text, **settings)
     except QdistError as error:
         raise source.error(_blamed(file, str(error)), str(error)) from None
@@ -205,7 +206,7 @@ def _blamed(file: JobFile, sentence: str) -> KeyPath:
     name = match[1] if match else ""
     if name == "hosts":
         return _host(file.ranks.hosts or [], sentence)
-    sections = (("run", file.run), ("ranks", file.ranks))
+    sections = (("run", file.run), ("ranks", file.ranks), ("checkpoint", file.checkpoint))
     return next(((key, name) for key, section in sections if name in type(section).model_fields), ("program",))
 
 
