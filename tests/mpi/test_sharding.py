@@ -237,6 +237,14 @@ def test_the_outcomes_of_each_shot_are_those_of_one_rank(on_ranks, seed):
     same_as_alone(on_ranks, plan, draws=draws)
 
 
+@pytest.mark.parametrize("shots", [None, SHOTS])
+@pytest.mark.parametrize("seed", range(4))
+def test_ranks_that_split_nothing_need_the_memory_of_one_rank(seed, shots):
+    plan = random_plan(seed, 5, 25, shots=shots)
+    found = shard(plan, ranks=2, threshold=4**9).peak_bytes
+    assert plan.peak_bytes <= found <= 1.25 * plan.peak_bytes  # with what a merge reads, up to a quarter of its result
+
+
 @pytest.mark.parametrize("seed", range(300, 302))
 def test_every_layout_gives_the_same_outcomes(on_ranks, any_schedule, seed):
     plan, draws = random_plan(seed, 5, 30, shots=SHOTS), Draws(seed, 0, SHOTS)
