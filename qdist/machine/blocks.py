@@ -63,7 +63,7 @@ class Blocks:
             matrix: Shape (prod(outputs), prod(inputs)), or one such matrix a shot.
             dims: Sizes of outputs that are new or change; bits (2) unless given.
         """
-        self._free_names(set(outputs) - set(inputs))
+        self._free_names(wire for wire in outputs if wire not in inputs)
         touching = list(dict.fromkeys(self._block_of[w] for w in inputs if w in self._block_of))
         touching.sort(key=lambda b: (b.matrix.shape[-1], b.matrix.shape[-2]))
         taken: list[_Block] = []
@@ -99,10 +99,14 @@ class Blocks:
         """Apply every block."""
         self.flush(list(self._block_of))
 
-    def _free_names(self, names: set[str]) -> None:
-        """A name that is given again may still stand in a vector, waiting for the block that removes it."""
-        for name in names & self.clusters.slot_of.keys():
-            self._apply(next(block for block in self._block_of.values() if name in block.inputs))
+    def _free_names(self, names: Iterable[str]) -> None:
+        """A name that is given again may still stand in a vector, waiting for the block that removes it.
+
+        In the order given: a set of names has another order in each process, and all ranks must make the same plan.
+        """
+        for name in names:
+            if name in self.clusters.slot_of:
+                self._apply(next(block for block in self._block_of.values() if name in block.inputs))
 
     def _fits(self, blocks: list[_Block], inputs: tuple[str, ...], matrix: Any) -> bool:
         held = {w for block in blocks for w in block.outputs}

@@ -156,7 +156,7 @@ class Clusters:
         batch = self._shots if slot in self.batched else 1
         scratch = self._sizes.get(slot, (0, 0))[0] * (BATCH_COPIES if batch > 1 else 1) if is_copied else 0
         self._resize(slot, entries(dims) * batch, sum(d.bit_length() - 1 for d in dims))
-        self._numbers += sum(_large_bytes(array) for array in vars(operation).values())
+        self._numbers += sum(large_bytes(array) for array in vars(operation).values())
         self.peak_bytes = max(self.peak_bytes, (self._held + scratch) * self._itemsize + self._numbers)
         if not self.slots[slot]:
             del self.slots[slot]
@@ -175,7 +175,7 @@ class Clusters:
             self._widths[width] += 1
 
 
-def _large_bytes(array: Any) -> int:
+def large_bytes(array: Any) -> int:
     """Bytes that an operation keeps for its numbers: one matrix a shot, factors of many digits."""
     return 2 * int(array.nbytes) if hasattr(array, "nbytes") and array.size > LARGE else 0
 

@@ -46,8 +46,8 @@ class Comm(Protocol):
     """Ranks that work on one job.
 
     A call is made by all ranks in the same order; `exchange`, `send` and `receive` by the two it concerns. Arrays are
-    C-contiguous NumPy arrays, or arrays of a device where `is_gpu_aware`. Values of `broadcast` and `gather` are
-    control, of any type, and not counted.
+    C-contiguous NumPy arrays, or where `is_gpu_aware` also arrays of JAX that are ready. Values of `broadcast` and
+    `gather` are control, of any type, and not counted.
     """
 
     @property
@@ -344,7 +344,11 @@ def _parts(array: Any, *, readonly: bool = False) -> Iterator[list[Any]]:
     """What MPI takes as buffers: a contiguous array of a host or a device, cut at `COUNT_LIMIT` elements."""
     from mpi4py import MPI
 
-    memory = MPI.buffer.frombuffer(array, readonly=readonly)
+    if isinstance(array, np.ndarray):
+        memory = MPI.buffer.frombuffer(array, readonly=readonly)
+    else:
+        # By its address: JAX gives nothing to write into by any protocol, and mpi4py cuts no buffer of a device.
+        memory = MPI.buffer.fromaddress(array.unsafe_buffer_pointer(), array.nbytes, readonly=readonly)
     kind = MPI.Datatype.fromcode(np.dtype(array.dtype).char)
     width = array.dtype.itemsize
     for k in range(_part_count(array)):

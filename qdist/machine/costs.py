@@ -1,55 +1,59 @@
 """What the operations of one rank hold at a time."""
 
 from collections.abc import Sequence
+from math import prod
+from typing import Any
 
+from qdist.machine.clusters import BATCH_COPIES, large_bytes
 from qdist.machine.plan import Draw, Drop, Gather, Load, Merge, Operation, Plan, Spread, Take, Transfer, entries
 
 
-def peak_entries(operations: Sequence[Operation], plan: Plan) -> int:
-    """The most entries that a rank holds at once, with what an operation under way reads and writes."""
-    sizes: dict[int, int] = {}
-    peak = held = 0
-
-    def resize(slot: int, size: int) -> None:
-        nonlocal held
-        held += size - sizes.get(slot, 0)
-        sizes[slot] = size
-
+def peak_bytes(operations: Sequence[Operation], plan: Plan) -> int:
+    """The most that a rank holds at once, with what an operation under way reads, writes and copies."""
+    sizes: dict[int, tuple[int, int]] = {}  # entries of each vector, and vectors: one, or one a shot
+    peak = held = numbers = 0
     for operation in operations:
-        before = held
+        slot: Any = getattr(operation, "slot", None)
+        size, batch = before = sizes.get(slot, (0, 1))
+        scratch = 0
         match operation:
-            case Load(slot=slot, vector=vector):
-                resize(slot, vector.size)
-            case Merge(slot=slot, other=other):
-                size = sizes.get(slot, 0) * sizes.get(other, 0)
-                before += size
-                resize(slot, size)
-                resize(other, 0)
-            case Transfer(slot=slot, dims=dims, axes=axes, matrix=matrix, in_place=False):
-                rest = entries(dims) // entries(tuple(dims[a] for a in axes))
-                batch = max(1, sizes.get(slot, 0) // entries(dims))
-                if matrix.ndim == 3 or operation.test is not None:
-                    batch = plan.shots
-                size = rest * matrix.shape[-2] * batch
-                before += size
-                resize(slot, size)
-            case Draw(slot=slot, dims=dims, outcomes=outcomes, axes=axes) if sizes.get(slot, 0):
-                rest = entries(dims) // entries(tuple(dims[a] for a in axes))
-                size = rest * outcomes[0].shape[-2] * plan.shots
-                before += size
-                resize(slot, size)
-            case Take(slot=slot, axes=axes):
-                resize(slot, sizes[slot] >> len(axes))
-            case Spread(slot=slot, dims=dims, batch=batch):
-                size = entries(dims) // 2 * (batch or 1)
-                before += size
-                resize(slot, size)
-            case Gather(slot=slot, dims=dims, ranks=ranks, batch=batch):
-                size = entries(dims) * (batch or 1)
-                # The blocks as they come, their order, and the vector made of them.
-                before += size * 4 * len(ranks)
-                resize(slot, size * len(ranks))
-            case Drop(slot=slot):
-                resize(slot, 0)
-        peak = max(peak, before, held)
+            case Load(vector=vector):
+                size, batch = vector.shape[-1], vector.size // vector.shape[-1]
+            case Merge(other=other):
+                with_size, with_batch = sizes.pop(other, (0, 1))
+                scratch = prod(before) + with_size * with_batch
+                held -= with_size * with_batch
+                size, batch = size * with_size, max(batch, with_batch)
+            case Transfer(dims=dims, axes=axes, matrix=matrix, in_place=False):
+                size = _left(dims, axes) * matrix.shape[-2]
+                batch = plan.shots if matrix.ndim == 3 or operation.test is not None else batch
+                scratch = _copies(before, batch)
+            case Draw(dims=dims, axes=axes, outcomes=outcomes) if size:
+                size, batch = _left(dims, axes) * outcomes[0].shape[-2], plan.shots
+                scratch = _copies(before, batch)
+            case Take(axes=axes):
+                size >>= len(axes)
+                scratch = prod(before)
+            case Spread(dims=dims):
+                size, batch = entries(dims) // 2, operation.batch or 1
+                scratch = prod(before)
+            case Gather(dims=dims, ranks=ranks):
+                size, batch = entries(dims) * len(ranks), operation.batch or 1
+                # The block, the blocks as they come, and in their order.
+                scratch = prod(before) + 3 * size * batch
+            case Drop():
+                size = 0
+        if slot is not None:
+            sizes[slot] = size, batch
+            held += size * batch - prod(before)
+        numbers += sum(large_bytes(array) for array in vars(operation).values())
+        peak = max(peak, (held + scratch) * plan.itemsize + numbers)
     return peak
+
+
+def _left(dims: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    return entries(dims) // entries(tuple(dims[axis] for axis in axes))
+
+
+def _copies(before: tuple[int, int], batch: int) -> int:
+    return prod(before) * (BATCH_COPIES if batch > 1 else 1)

@@ -121,8 +121,8 @@ def _tiles(starts: list[int], counts: list[int], sizes: list[int]) -> Iterator[P
 
 
 def _outgoing(piece: Any, comm: Comm) -> Any:
-    """On the host, unless the ranks talk from device to device."""
-    return piece if comm.is_gpu_aware and is_jax(piece) else np.ascontiguousarray(piece)
+    """On the host, unless the ranks talk from device to device; MPI does not wait for JAX."""
+    return piece.block_until_ready() if comm.is_gpu_aware and is_jax(piece) else np.ascontiguousarray(piece)
 
 
 def _buffer(like: Any) -> Any:

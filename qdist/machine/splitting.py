@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from qdist.machine.coherence import Digits, Move
-from qdist.machine.costs import peak_entries
+from qdist.machine.costs import peak_bytes
 from qdist.machine.frames import Frame, bits_of, placed, restricted
 from qdist.machine.layout import Bit, Layout
 from qdist.machine.plan import (
@@ -300,7 +300,7 @@ class RankPlan:
             self._plan,
             operations=tuple(self._operations),
             final=tuple(self._here(part) for part in self._plan.final),
-            peak_bytes=peak_entries(self._operations, self._plan) * self._plan.itemsize,
+            peak_bytes=peak_bytes(self._operations, self._plan),
             ranks=self._ranks,
             remaps=self._remaps,
             bytes_sent=self._bytes_sent,

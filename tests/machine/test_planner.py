@@ -1,6 +1,10 @@
 """What the planner promises: few passes, small clusters, and an honest count of bytes."""
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +16,8 @@ from qdist.machine.memory import check_memory, in_units
 from qdist.machine.plan import Transfer
 from qdist.machine.planner import make_plan
 from qdist.network.lowering import lower
+
+ROOT = Path(__file__).parents[2]
 
 
 def plan_of(steps, network, **kwargs):
@@ -64,6 +70,46 @@ def test_bits_are_dropped_as_soon_as_nothing_needs_them():
 
     assert {wire for part in kept.final for wire in part.wires} == {"m", b}
     assert {wire for part in dropped.final for wire in part.wires} == {b}
+
+
+def plans_of_pairs_that_come_again():
+    """For several pairs of qubits that wait to leave, each in a block of its own, when they come again together."""
+    plans = []
+    for first in range(6):
+        network, names = one_node(9)
+        a, b, c, d = (names[first + k] for k in range(4))
+        steps = [qd.Prepare((a, b, c, d)), qd.apply("h", a), qd.apply("h", b)]
+        steps += [qd.apply("cx", a, c), qd.apply("cx", c, b), qd.apply("cx", a, c), qd.apply("cx", b, d)]
+        steps += [qd.Discard(a), qd.Discard(b), qd.Prepare((a, b), qd.bell("phi+"))]
+        plans.append(repr(plan_of(steps, network)))
+    return plans
+
+
+def test_every_process_makes_the_same_plan():
+    # Ranks do not tell one another their plans, and sets of names have another order in each process.
+    line = "from tests.machine.test_planner import *; print(plans_of_pairs_that_come_again())"
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'kernels'}"}
+    found = {
+        subprocess.check_output([sys.executable, "-c", line], env=environment | {"PYTHONHASHSEED": seed}, cwd=ROOT)
+        for seed in "123"
+    }
+    assert len(found) == 1
+
+
+def test_two_qubits_that_wait_to_leave_in_one_block_come_again_together():
+    network, names = one_node(3)
+    steps = [qd.Prepare(tuple(names)), *(qd.apply("h", name) for name in names)]
+    steps += [qd.apply("cx", names[2], names[k]) for k in (0, 1, 0)] + [qd.apply("cx", names[0], names[1])]
+    steps += [
+        qd.Discard(names[1]),
+        qd.Measure(names[0], "m", keep=False),
+        qd.Prepare(tuple(names[:2]), qd.bell("phi+")),
+    ]
+    steps += [qd.apply("x", names[2], when=qd.bit_is("m"))]
+
+    plan = plan_of(steps, network)
+
+    assert sorted(sorted(part.wires) for part in plan.final) == [["a/0", "a/1"], ["a/2"]]
 
 
 def test_a_chain_of_a_thousand_nodes_needs_the_memory_of_its_largest_cluster():

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -102,6 +103,14 @@ def test_no_message_has_more_elements_than_mpi_can_count(comm, limit):
     watched.gather_blocks(np.ones(20))
     watched.sum(np.ones(20))
     assert max(watched.world.counts) == min(20, limit)
+
+
+def test_arrays_of_jax_are_exchanged_where_they_lie(comm, limit):
+    if comm.size == 1:
+        pytest.skip("threads take NumPy arrays only")
+    received = jnp.empty((4, 5), "float32").block_until_ready()
+    comm.exchange(comm.rank ^ 1, jnp.full((4, 5), comm.rank, "float32").block_until_ready(), received)
+    np.testing.assert_array_equal(received, np.full((4, 5), comm.rank ^ 1))
 
 
 def test_what_is_sent_is_received(on_ranks, limit):

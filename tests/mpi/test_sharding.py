@@ -2,12 +2,14 @@
 
 import importlib
 import itertools
+from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
 
 from qdist.machine import exchange, sharding
+from qdist.machine.comm import Traffic
 from qdist.machine.instructions import Act, Create, JointRelax, Look, Observe, Remove
 from qdist.machine.planner import make_plan
 from qdist.machine.schedule import Schedule
@@ -235,6 +237,14 @@ def test_the_outcomes_of_each_shot_are_those_of_one_rank(on_ranks, seed):
     same_as_alone(on_ranks, plan, draws=draws)
 
 
+@pytest.mark.parametrize("shots", [None, SHOTS])
+@pytest.mark.parametrize("seed", range(4))
+def test_ranks_that_split_nothing_need_the_memory_of_one_rank(seed, shots):
+    plan = random_plan(seed, 5, 25, shots=shots)
+    found = shard(plan, ranks=2, threshold=4**9).peak_bytes
+    assert plan.peak_bytes <= found <= 1.25 * plan.peak_bytes  # with what a merge reads, up to a quarter of its result
+
+
 @pytest.mark.parametrize("seed", range(300, 302))
 def test_every_layout_gives_the_same_outcomes(on_ranks, any_schedule, seed):
     plan, draws = random_plan(seed, 5, 30, shots=SHOTS), Draws(seed, 0, SHOTS)
@@ -257,6 +267,17 @@ def test_postselected_outcomes_give_the_same_state(on_ranks, value):
 def test_blocks_on_a_device_are_the_same(on_ranks, monkeypatch):
     monkeypatch.setattr(importlib.import_module("qdist_kernels.transfer"), "HOST_ENTRIES", 4**3)
     same_as_alone(on_ranks, random_plan(1, 4, 8, shots=SHOTS), draws=Draws(1, 0, SHOTS))
+
+
+def test_blocks_go_from_device_to_device_where_mpi_can(comm, monkeypatch):
+    if comm.size == 1:
+        pytest.skip("threads take NumPy arrays only")
+    for name in ("qdist_kernels.transfer", "qdist.runs.execute"):
+        monkeypatch.setattr(importlib.import_module(name), "HOST_ENTRIES", 4)
+    monkeypatch.setattr(sharding, "make_schedule", wandering(1))
+    plan = random_plan(101, 5, 12)
+    found = run_shared(replace(comm, traffic=Traffic(), is_gpu_aware=True), plan)
+    check(found, run_alone(plan, "float64"), TOLERANCE["float64"])
 
 
 @pytest.mark.parametrize("piece", [8, 96, 1000])

@@ -147,6 +147,7 @@ FREE = {
 MIXING = {
     "h": [qd.apply("h", "a/0")],
     "ry": [qd.apply("ry", "a/0", params=(0.3,))],
+    "ry by very little": [qd.apply("ry", "a/0", params=(1e-10,))],
     "cx onto a split target": [qd.apply("cx", "a/5", "a/0")],
 }
 
