@@ -16,7 +16,7 @@ ALLOWED = {
     "runs": {"runs", "network", "machine", "physics", "errors", "kernels"},
 }
 ONLY_IN = {
-    "h5py": {"qdist/runs/results.py"},
+    "h5py": {"qdist/runs/results.py", "qdist/runs/checkpoints/files.py"},
     "mpi4py": {"qdist/machine/comm.py"},
     "matplotlib": {"qdist/runs/views/plot.py"},
     "typer": {"qdist/runs/cli.py"},

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from qdist.errors import QdistError
 from qdist.machine.plan import Plan
+from qdist.machine.ranks import gpu_count
 
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 MEMINFO = "/proc/meminfo"
@@ -45,9 +46,17 @@ def device_bytes() -> tuple[int, str]:
     return available_bytes(), "this machine"
 
 
+def sharing_device(ranks: int) -> int:
+    """How many of the ranks of this host share the memory in which one of them computes."""
+    import jax
+
+    gpus = gpu_count() if jax.default_backend() != "cpu" else 0
+    return -(-ranks // gpus) if gpus else ranks
+
+
 def fits(plan: Plan, *, sharing: int = 1) -> bool:
-    """Whether a rank has the memory for its plan, if `sharing` ranks share this host."""
-    return plan.peak_bytes <= 2**20 or plan.peak_bytes <= device_bytes()[0] // sharing
+    """Whether a rank has the memory for its plan, if `sharing` ranks share this host and its GPUs."""
+    return plan.peak_bytes <= 2**20 or plan.peak_bytes <= device_bytes()[0] // sharing_device(sharing)
 
 
 def check_memory(plan: Plan, *, sharing: int = 1) -> None:
@@ -63,6 +72,7 @@ def check_memory(plan: Plan, *, sharing: int = 1) -> None:
     if fits(plan, sharing=sharing):
         return
     whole, place = device_bytes()
+    sharing = sharing_device(sharing)
     available = whole // sharing
     width = plan.largest / 2
     cut = plan.largest

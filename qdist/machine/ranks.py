@@ -171,21 +171,17 @@ def hosted(nodes: Sequence[str], rank: int, size: int, hosts: Sequence[Sequence[
         nodes: All of them.
         rank: Which rank is asked for.
         size: How many ranks there are.
-        hosts: The nodes of each rank, from rank 0; ranks beyond the list host none.
+        hosts: The nodes of each rank, from rank 0. Ranks beyond the list host none; of fewer ranks, each hosts what
+            ranks r, r + size, … would.
 
     Raises:
-        QdistError: `hosts` has more lists than there are ranks, or does not have every node once.
+        QdistError: `hosts` does not have every node once.
     """
     # Here, because it loads NumPy.
     from qdist.errors import QdistError, did_you_mean
 
     if hosts is None:
         return tuple(nodes[rank::size])
-    if len(hosts) > size:
-        raise QdistError(
-            f"`hosts` must have at most one list for each of the {size} ranks, but has {len(hosts)}. "
-            f"Leave lists out, or run with `-n {1 << (len(hosts) - 1).bit_length()}`."
-        )
     placed = [node for names in hosts for node in names]
     for node in placed:
         if node not in nodes:
@@ -194,4 +190,4 @@ def hosted(nodes: Sequence[str], rank: int, size: int, hosts: Sequence[Sequence[
         if placed.count(node) != 1:
             found = "not there" if node not in placed else f"there {placed.count(node)} times"
             raise QdistError(f"`hosts` must have every node once, but '{node}' is {found}. Give it to one rank.")
-    return tuple(hosts[rank]) if rank < len(hosts) else ()
+    return tuple(node for names in hosts[rank::size] for node in names)

@@ -227,7 +227,7 @@ def resume(
     ],
     fork: ForkOption = False,
 ) -> None:
-    """Go on with a run that was stopped or killed, from its last whole checkpoint."""
+    """Go on with a run from its last whole checkpoint."""
     from qdist.runs.checkpoints.resuming import run_of
     from qdist.runs.launch import agree
 
@@ -309,11 +309,21 @@ def plan(
 
 @app.command()
 @_by_one
-def show(ctx: typer.Context, result: ResultArgument) -> None:
+def show(
+    ctx: typer.Context,
+    result: ResultArgument,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print new rows of a running job as they come, until it has ended.")
+    ] = False,
+) -> None:
     """Print the main numbers of a result."""
     from qdist.runs.results import read_result
+    from qdist.runs.views.follow import followed
     from qdist.runs.views.show import describe
 
+    if follow:
+        for line in followed(result):
+            typer.echo(line)
     typer.echo(describe(read_result(result), result), nl=False)
 
 

@@ -125,9 +125,7 @@ def _run_job(
 
 def _report(prepared: Prepared, comm: Comm, before: Traffic, seconds: float, goes_on: bool) -> RankReport:
     job, after = prepared.job, comm.traffic
-    # A group of ranks that runs a point of a sweep may be smaller than what the job divides its nodes over.
-    hosts = [sum(job.hosts[rank :: comm.size], ()) for rank in range(comm.size)] if job.hosts else None
-    nodes = hosted([node.name for node in job.network.nodes], comm.rank, comm.size, hosts)
+    nodes = hosted([node.name for node in job.network.nodes], comm.rank, comm.size, job.hosts or None)
     moved = Traffic(*(getattr(after, name) - getattr(before, name) for name in vars(after)))
     planned = prepared.plan.bytes_sent if prepared.batch is None and not goes_on else None
     return RankReport(nodes, moved, planned, prepared.plan.block_bytes, max(0.0, seconds - moved.seconds))

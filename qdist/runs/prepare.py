@@ -1,5 +1,6 @@
 """A job made ready: lowered, planned, divided over ranks, and checked against what there is."""
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from qdist.machine.sharding import shard
 from qdist.machine.stops import stops_of, with_stops
 from qdist.network.draws import Draws
 from qdist.network.lowering import Lowered, lower
+from qdist.runs.checkpoints.outline import outline_of
 from qdist.runs.job import Job
 from qdist.runs.launch import agree
 from qdist.runs.outcomes import MAX_BITS
@@ -112,12 +114,31 @@ def prepare_on(job: Job, comm: Comm, *, keep_state: bool, resumed_after: int | N
     part = comm if size == comm.size else comm.split(comm.rank // size)
     plan = shard(_stoppable(prepared, size, resumed_after), ranks=size, rank=part.rank)
 
+    _check_agreed(prepared.plan, plan, comm)
+
     def check() -> None:
         check_memory(plan, sharing=comm.local_size)
         _check_results(replace(prepared, plan=plan))
 
     agree(comm, check)
     return replace(prepared, plan=plan, comm=part, whole=prepared.plan)
+
+
+def _check_agreed(whole: Plan, plan: Plan, comm: Comm) -> None:
+    """Raise unless all ranks have made the same plan: blocks of different ones do not fit together.
+
+    Raises:
+        QdistError: On every rank. Another processor, or another version of a library, may round a matrix otherwise.
+    """
+    if comm.size == 1:
+        return
+    ends = [(part.bits, sorted(wire for wire, _ in part.bands)) for part in plan.final]
+    mine = hashlib.sha256(repr((outline_of(whole).shape, plan.remaps, ends)).encode()).hexdigest()
+    if len(found := set(comm.gather(mine))) > 1:
+        raise QdistError(
+            f"All ranks must make the same plan, but there are {len(found)} different ones. Run on machines of one "
+            "kind, with the same versions of Python, NumPy and qdist."
+        )
 
 
 def _stoppable(prepared: Prepared, ranks: int, resumed_after: int | None = None) -> Plan:

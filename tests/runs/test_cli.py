@@ -180,7 +180,7 @@ def test_the_module_is_the_same_program(folder):
     assert done.stdout.startswith("Wrote bell.h5")
 
 
-def test_ctrl_c_stops_a_process_and_keeps_the_old_result(folder):
+def test_ctrl_c_stops_a_process_with_a_checkpoint_and_keeps_the_old_result(folder):
     (folder / "bell.toml").write_text(JOB.replace("[run]", '[run]\nmode = "sampled"\nshots = 1000000000'))
     (folder / "bell.h5").write_bytes(b"\x89HDF old")
     code = "from qdist.runs import execute; evolve = execute.evolve\n"
@@ -194,9 +194,11 @@ def test_ctrl_c_stops_a_process_and_keeps_the_old_result(folder):
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (130, "Stopped by Ctrl-C.\n")
+    assert process.returncode == 75
+    assert "SIGINT: stopping with a checkpoint at the next step. Ctrl-C again ends the run at once." in err
+    assert "Stopped by SIGINT with a checkpoint" in err
     assert (folder / "bell.h5").read_bytes() == b"\x89HDF old"
-    assert sorted(os.listdir(folder)) == ["bell.h5", "bell.qasm", "bell.toml"]
+    assert sorted(os.listdir(folder)) == ["bell.checkpoints", "bell.h5", "bell.qasm", "bell.toml"]
 
 
 def test_help_imports_nothing_heavy():

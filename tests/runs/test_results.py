@@ -51,7 +51,7 @@ def test_a_result_says_which_versions_made_it(path):
     assert attributes["qdist_version"] == qdist.__version__
     assert attributes["numpy_version"] == np.__version__
     assert attributes["h5py_version"] == h5py.__version__
-    assert attributes["format_version"] == schema.FORMAT_VERSION == 2
+    assert attributes["format_version"] == schema.FORMAT_VERSION == 3
 
 
 def test_a_stranger_finds_units_definitions_and_dimensions_with_h5py_alone(path):
@@ -190,7 +190,7 @@ def _not_ours(file):
 
 
 def _newer(file):
-    file.attrs["format_version"] = 3
+    file.attrs["format_version"] = schema.FORMAT_VERSION + 1
 
 
 def _other_type(file):

@@ -58,7 +58,11 @@ def _ranks(prepared: Prepared, shared: Plan, ranks: int, points: int) -> list[st
     what = f"the {points:,} points" if points > 1 else "batches of shots"
     use = "one state over all of them" if groups == 1 else f"{what} dealt to {groups} groups of {shared.ranks}"
     if not shared.block_bytes:
-        use = use if groups > 1 else "the same on each of them, since no cluster is large enough to be split"
+        use = (
+            use
+            if groups > 1
+            else "the same on each of them, since no cluster is large enough to be split among so many"
+        )
         return [
             f"On {ranks} ranks: {use}",
             f"  each holds  all of every cluster, {in_units(shared.peak_bytes)} at most",
