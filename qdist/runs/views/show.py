@@ -77,11 +77,8 @@ def _heading(result: Result, path: str | os.PathLike[str]) -> list[str]:
     }
     run = [form.format(known[name]) for name, form in forms.items() if name in known and (name, known[name]) != ALONE]
     run += [f"{seconds_text(float(known['wall_seconds']))} on the wall clock"] if "wall_seconds" in known else []
-    run += (
-        ["resumed " + ("once" if known["resumed"] == 1 else f"{known['resumed']} times")]
-        if known.get("resumed")
-        else []
-    )
+    times = known.get("resumed", 0)
+    run += [f"resumed {'once' if times == 1 else f'{times:,} times'}"] if times else []
     run += [] if known.get("finished", 1) else ["not ended yet"]
     packages = ("qdist", "python", "numpy", "jax", "h5py")
     versions = [f"{name} {known[name + '_version']}" for name in packages if f"{name}_version" in known]
