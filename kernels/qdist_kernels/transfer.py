@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from qdist_kernels.namespace import is_concrete_jax, is_jax, is_traced, namespace, precision_of
+from qdist_kernels.namespace import is_concrete_jax, is_jax, is_traced, matmul, precision_of
 
 HOST_ENTRIES = 4**10
 """Concrete vectors with at most this many entries (batch included) stay in NumPy. Measured on two CPU cores: at 4¹⁰
@@ -53,12 +53,10 @@ def _blocked(shape: list[int], places: list[int]) -> tuple[list[int], list[int]]
 
 def _contract(vector: Any, matrix: Any, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     """One vector: the digits `axes` leave, those of the matrix's rows come in front; the rest keep their order."""
-    xp = namespace(vector, matrix)
     shape, places = view(dims, axes)
     rest = [i for i in range(len(shape)) if i not in places]
     columns = vector.reshape(shape).transpose(places + rest).reshape(matrix.shape[1], -1)
-    product = xp.matmul if xp is np else partial(xp.matmul, precision="highest")
-    return product(matrix, columns).reshape(-1)
+    return matmul(matrix, columns).reshape(-1)
 
 
 def _contract_tiles(vector: Any, matrix: Any, dims: tuple[int, ...], axes: tuple[int, ...], in_place: bool) -> Any:
@@ -85,7 +83,7 @@ def _contract_tiles(vector: Any, matrix: Any, dims: tuple[int, ...], axes: tuple
         starts.reverse()
         part = jax.lax.dynamic_slice(into if in_place else array, starts, tile)
         columns = part.transpose(order).reshape(matrix.shape[1], -1)
-        product = jnp.matmul(matrix, columns, precision="highest")
+        product = matmul(matrix, columns)
         if in_place:
             part = product.reshape([tile[i] for i in order]).transpose(back)
             return jax.lax.dynamic_update_slice(into, part, starts)
