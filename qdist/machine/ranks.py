@@ -3,6 +3,7 @@
 Nothing here imports NumPy: the threads of its linear algebra are counted when it is loaded, and are set before.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -114,6 +115,13 @@ def _number(environ: Mapping[str, str], name: str) -> int | None:
 def is_gpu_aware(environ: Mapping[str, str]) -> bool:
     """Whether the MPI library was told to take buffers of a GPU. There is no portable way to ask the library."""
     return any(environ.get(name, "").lower() == value for name, value in GPU_AWARE.items())
+
+
+def mask() -> frozenset[int]:
+    """The cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
 
 
 def own_cores(own: AbstractSet[int], masks: Sequence[AbstractSet[int]]) -> int:

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import os
-import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -84,12 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # A terminal that knows no Greek is no reason to fail.
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    from qdist.machine.ranks import launched, thread_settings
+    from qdist.machine.ranks import launched, mask, thread_settings
 
     launch = launched(os.environ)
     if launch is not None and launch.size != 1:
         if launch.local_size is not None:
-            os.environ.update(thread_settings(os.environ, max(1, len(_mask()) // launch.local_size)))
+            os.environ.update(thread_settings(os.environ, max(1, len(mask()) // launch.local_size)))
         _run_on_ranks(arguments)
     from qdist.machine.comm import SERIAL
 
@@ -109,7 +108,6 @@ def _run_on_ranks(arguments: Sequence[str] | None) -> NoReturn:
     except QdistError as error:
         typer.echo(printable(str(error)), err=True)
         raise SystemExit(WRONG) from None
-    _take_share(comm)
     code: Any = 0
     with _only_first_speaks(comm):
         try:
@@ -120,23 +118,6 @@ def _run_on_ranks(arguments: Sequence[str] | None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     leave(comm, code or 0)
-
-
-def _mask() -> frozenset[int]:
-    """The cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return frozenset(os.sched_getaffinity(0))
-    return frozenset(range(os.cpu_count() or 1))
-
-
-def _take_share(comm: "Comm") -> None:
-    """Leave to the other ranks of this host their cores and GPUs. JAX, which takes all, is not imported yet."""
-    from qdist.machine.ranks import device_settings, gpu_count, own_cores
-
-    masks = comm.gather((platform.node(), _mask()))
-    cores = own_cores(_mask(), [mask for host, mask in masks if host == platform.node()])
-    own = {"cores": cores, "local_rank": comm.local_rank, "local_size": comm.local_size}
-    os.environ.update(device_settings(os.environ, **own, gpus=gpu_count()))
 
 
 @contextlib.contextmanager
