@@ -131,6 +131,7 @@ def on_rank(qubits, depth, precision):
             "kind": jax.devices()[0].device_kind,
             "blocks_on": sorted({str(device) for block in blocks for device in block.devices()}),
             "block_entries": max((block.size for block in blocks), default=0),
+            "ranks_on_it": comm.gpu_size,
             "peak_bytes": stats.get("peak_bytes_in_use"),
             "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
         }
@@ -167,7 +168,10 @@ def runs(cases, references, platform_name, say):
             shared = (
                 ranks == 1
                 or platform_name != "gpu"
-                or all(used["settings"].get("XLA_PYTHON_CLIENT_PREALLOCATE") == "false" for used in one["used"])
+                or all(
+                    used["settings"].get("XLA_PYTHON_CLIENT_PREALLOCATE") == "false" and used["ranks_on_it"] == ranks
+                    for used in one["used"]
+                )
             )
             as_planned = one["bytes_sent"] == one["planned_bytes"] and (ranks == 1 or min(one["bytes_sent"]) > 0)
             row["is_right"] = row["error"] <= TOLERANCE[precision] and there and shared and as_planned

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from qdist.errors import QdistError
+from qdist.machine.comm import SERIAL, Comm
 from qdist.machine.plan import Plan
 
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -45,24 +46,32 @@ def device_bytes() -> tuple[int, str]:
     return available_bytes(), "this machine"
 
 
-def fits(plan: Plan, *, sharing: int = 1) -> bool:
-    """Whether a rank has the memory for its plan, if `sharing` ranks share this host."""
-    return plan.peak_bytes <= 2**20 or plan.peak_bytes <= device_bytes()[0] // sharing
+def _sharing(comm: Comm) -> int:
+    """How many ranks share the memory for vectors: those of a GPU, or those of the host."""
+    import jax
+
+    return comm.local_size if jax.devices()[0].platform == "cpu" else comm.gpu_size
 
 
-def check_memory(plan: Plan, *, sharing: int = 1) -> None:
+def fits(plan: Plan, comm: Comm = SERIAL) -> bool:
+    """Whether a rank has the memory for its plan."""
+    return plan.peak_bytes <= 2**20 or plan.peak_bytes <= device_bytes()[0] // _sharing(comm)
+
+
+def check_memory(plan: Plan, comm: Comm = SERIAL) -> None:
     """Raise if a plan needs more memory than there is, with what is needed, what there is and what would fit.
 
     Args:
         plan: Of this rank.
-        sharing: How many ranks share this host.
+        comm: The ranks, of which some share a host or a GPU.
 
     Raises:
         QdistError: Nothing has been allocated.
     """
-    if fits(plan, sharing=sharing):
+    if fits(plan, comm):
         return
     whole, place = device_bytes()
+    sharing = _sharing(comm)
     available = whole // sharing
     width = plan.largest / 2
     cut = plan.largest

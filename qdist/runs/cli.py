@@ -213,7 +213,7 @@ def plan(
     from qdist.machine.comm import check_power_of_two
     from qdist.machine.memory import check_memory, device_bytes
     from qdist.runs.jobfiles.reader import read_job
-    from qdist.runs.prepare import preview
+    from qdist.runs.prepare import preview, ranks_here
     from qdist.runs.views.plan import describe_plan
 
     check_power_of_two(ranks)
@@ -226,7 +226,7 @@ def plan(
     typer.echo(describe_plan(prepared, available=available, place=place, **several))
     where = " if all of its ranks run on this machine" if ranks > 1 else ""
     try:
-        check_memory(shared, sharing=ranks)
+        check_memory(shared, ranks_here(ranks))
     except QdistError as error:
         typer.echo(f"This job does not fit{where}. {error}")
     else:

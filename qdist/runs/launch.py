@@ -11,11 +11,12 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NoReturn, TypeVar
 
 from qdist.errors import QdistError
 from qdist.machine.comm import Comm, connect
-from qdist.machine.ranks import device_settings, gpu_count, launched, mask, own_cores
+from qdist.machine.ranks import device_settings, gpu_count, gpu_identity, launched, mask, own_cores
 
 WRONG, BROKEN, STOPPED = 2, 1, 130
 PATIENCE = 2.0
@@ -46,9 +47,12 @@ def start(environ: MutableMapping[str, str]) -> Comm:
             raise
         time.sleep(PATIENCE)
         raise SystemExit(WRONG) from None
-    if comm.size > 1:
-        environ.update(_share(comm, environ))
-    return comm
+    if comm.size == 1:
+        return comm
+    environ.update(_share(comm, environ))
+    # CUDA reads the variables when it is asked first.
+    gpus = comm.gather((platform.node(), gpu_identity()))
+    return replace(comm, gpu_size=gpus.count(gpus[comm.rank]))  # type: ignore[type-var]
 
 
 def _share(comm: Comm, environ: Mapping[str, str]) -> dict[str, str]:
