@@ -22,7 +22,7 @@ TILE = 2**18
 """Entries that a large contraction holds beside its vector: few enough for the L2 cache in float32."""
 
 GPU_TILE = 2**22
-"""The same on a GPU, where a tile is a few launches: on an H200 ten times as fast as `TILE`, and 10 % below 2²⁴."""
+"""The same on a GPU, where a tile is a few launches: on an H200 8 times as fast as `TILE`, and 10 % slower than 2²⁴."""
 
 
 def view(dims: tuple[int, ...], axes: tuple[int, ...]) -> tuple[list[int], list[int]]:
