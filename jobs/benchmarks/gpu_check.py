@@ -63,7 +63,7 @@ def tests(say):
         (2, ["tests/mpi/test_sharding.py", "-k", "device"]),
     ):
         began = time.perf_counter()
-        # Ranks see to it themselves that they share a GPU; the workers of one session do not.
+        # Ranks see to it themselves that they share a GPU; the workers of pytest-xdist do not.
         alone = {} if ranks else {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
         process = start([*pytest, *arguments], ranks, **alone)
         said, _ = process.communicate()
