@@ -89,6 +89,7 @@ class ThreadComm:
     local_size: int
     traffic: Traffic = field(default_factory=Traffic)
     is_gpu_aware: bool = False
+    gpu_size: int = 1
 
     def exchange(self, partner, send, receive):
         check_partner(self, partner)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 
 def is_jax(value: Any) -> bool:
     """Whether `value` is a JAX array or tracer. Never imports JAX: without it nothing can be one."""
@@ -24,6 +26,12 @@ def is_traced(value: Any) -> bool:
 def is_concrete_jax(value: Any) -> bool:
     """Whether `value` is a JAX array that has numbers: it can be overwritten, and copied to the host."""
     return is_jax(value) and not is_traced(value)
+
+
+def matmul(left: Any, right: Any) -> Any:
+    """The matrix product in full precision: the default of some GPUs rounds float32 factors to 10 bits (TF32)."""
+    xp = namespace(left, right)
+    return np.matmul(left, right) if xp is np else xp.matmul(left, right, precision="highest")
 
 
 @contextmanager
@@ -48,6 +56,4 @@ def namespace(*values: Any) -> Any:
         import jax.numpy
 
         return jax.numpy
-    import numpy
-
-    return numpy
+    return np

@@ -14,7 +14,7 @@ import numpy as np
 from qdist.machine.clusters import Clusters
 from qdist.machine.instructions import Test
 from qdist.machine.plan import entries
-from qdist_kernels.namespace import namespace
+from qdist_kernels import matmul
 
 BLOCK_ENTRIES = 16
 """Dense blocks stop at two qubits: a three-qubit block costs more than two of these."""
@@ -140,7 +140,7 @@ class Blocks:
         spread = old.reshape(*old.shape[:lead], *sizes, old.shape[-1])
         spread = spread.transpose([*range(lead), *(lead + k for k in order), lead + len(sizes)])
         columns = spread.reshape(*old.shape[:lead], matrix.shape[-1], -1)
-        product = namespace(matrix, columns).matmul(matrix, columns)
+        product = matmul(matrix, columns)
         for wire in set(inputs) - set(outputs):
             del self.dims[wire]
         self.dims |= {w: 2 for w in outputs if w not in self.dims} | dims
@@ -161,6 +161,5 @@ class Blocks:
 
 def _kron(a: Any, b: Any) -> Any:
     """Kronecker product over the last two axes."""
-    xp = namespace(a, b)
-    product = xp.einsum("...ij,...kl->...ikjl", a, b)
+    product = a[..., :, None, :, None] * b[..., None, :, None, :]
     return product.reshape(*product.shape[:-4], a.shape[-2] * b.shape[-2], a.shape[-1] * b.shape[-1])

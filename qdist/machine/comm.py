@@ -67,6 +67,10 @@ class Comm(Protocol):
         """How many ranks the host has."""
 
     @property
+    def gpu_size(self) -> int:
+        """How many ranks compute on the GPU of this one."""
+
+    @property
     def traffic(self) -> Traffic:
         """What this rank has moved."""
 
@@ -124,6 +128,7 @@ class Serial:
     size: int = 1
     local_rank: int = 0
     local_size: int = 1
+    gpu_size: int = 1
     is_gpu_aware: bool = False
 
     def exchange(self, partner: int, send: Any, receive: Any) -> None:
@@ -194,6 +199,7 @@ class Mpi:
     is_gpu_aware: bool
     rank: int
     size: int
+    gpu_size: int = 1
 
     def exchange(self, partner: int, send: Any, receive: Any) -> None:
         """Sendrecv, in parts of at most `COUNT_LIMIT` elements."""

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from qdist.errors import QdistError
+from qdist.machine.comm import SERIAL, Comm
 from qdist.machine.plan import Plan
-from qdist.machine.ranks import gpu_count
 
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 MEMINFO = "/proc/meminfo"
@@ -46,33 +46,32 @@ def device_bytes() -> tuple[int, str]:
     return available_bytes(), "this machine"
 
 
-def sharing_device(ranks: int) -> int:
-    """How many of the ranks of this host share the memory in which one of them computes."""
+def _sharing(comm: Comm) -> int:
+    """How many ranks share the memory for vectors: those of a GPU, or those of the host."""
     import jax
 
-    gpus = gpu_count() if jax.default_backend() != "cpu" else 0
-    return -(-ranks // gpus) if gpus else ranks
+    return comm.local_size if jax.devices()[0].platform == "cpu" else comm.gpu_size
 
 
-def fits(plan: Plan, *, sharing: int = 1) -> bool:
-    """Whether a rank has the memory for its plan, if `sharing` ranks share this host and its GPUs."""
-    return plan.peak_bytes <= 2**20 or plan.peak_bytes <= device_bytes()[0] // sharing_device(sharing)
+def fits(plan: Plan, comm: Comm = SERIAL) -> bool:
+    """Whether a rank has the memory for its plan."""
+    return plan.peak_bytes <= 2**20 or plan.peak_bytes <= device_bytes()[0] // _sharing(comm)
 
 
-def check_memory(plan: Plan, *, sharing: int = 1) -> None:
+def check_memory(plan: Plan, comm: Comm = SERIAL) -> None:
     """Raise if a plan needs more memory than there is, with what is needed, what there is and what would fit.
 
     Args:
         plan: Of this rank.
-        sharing: How many ranks share this host.
+        comm: The ranks, of which some share a host or a GPU.
 
     Raises:
         QdistError: Nothing has been allocated.
     """
-    if fits(plan, sharing=sharing):
+    if fits(plan, comm):
         return
     whole, place = device_bytes()
-    sharing = sharing_device(sharing)
+    sharing = _sharing(comm)
     available = whole // sharing
     width = plan.largest / 2
     cut = plan.largest

@@ -3,6 +3,8 @@
 Nothing here imports NumPy: the threads of its linear algebra are counted when it is loaded, and are set before.
 """
 
+import ctypes
+import os
 import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -116,6 +118,13 @@ def is_gpu_aware(environ: Mapping[str, str]) -> bool:
     return any(environ.get(name, "").lower() == value for name, value in GPU_AWARE.items())
 
 
+def mask() -> frozenset[int]:
+    """The cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
+
+
 def own_cores(own: AbstractSet[int], masks: Sequence[AbstractSet[int]]) -> int:
     """How many cores a rank may keep busy: its share of those that it may run on.
 
@@ -162,6 +171,18 @@ def device_settings(
 def gpu_count() -> int:
     """How many NVIDIA GPUs this host lets us use. JAX cannot be asked: it would take them all."""
     return sum(bool(re.fullmatch(r"nvidia\d+", path.name)) for path in Path(DEVICES).glob("nvidia*"))
+
+
+def gpu_identity() -> str:
+    """The first GPU that CUDA gives this process, or nothing: batch systems may call each rank's own number 0."""
+    device, identity = ctypes.c_int(), ctypes.create_string_buffer(16)
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+        failed = cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), 0)
+        failed = failed or cuda.cuDeviceGetUuid_v2(identity, device)
+    except (OSError, AttributeError):
+        return ""
+    return "" if failed else identity.raw.hex()
 
 
 def hosted(nodes: Sequence[str], rank: int, size: int, hosts: Sequence[Sequence[str]] | None = None) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from qdist.errors import QdistError, did_you_mean
 from qdist.physics import pauli
-from qdist_kernels.namespace import is_jax, namespace
+from qdist_kernels.namespace import is_jax, matmul, namespace
 
 Step = tuple[str, tuple[float, ...], tuple[int, ...]]
 
@@ -95,9 +95,9 @@ def together(*arrays: Any) -> tuple[Any, list[Any]]:
 
 
 def product(left: Any, right: Any) -> Any:
-    """Matrix product in full precision: the default of some GPUs rounds float32 factors to 10 bits (TF32)."""
-    xp, (left, right) = together(left, right)
-    return left @ right if xp is np else xp.matmul(left, right, precision="highest")
+    """Matrix product of arrays that may be of two libraries."""
+    _, (left, right) = together(left, right)
+    return matmul(left, right)
 
 
 def gate(name: str, *params: Any) -> Gate:

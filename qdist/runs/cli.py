@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import os
-import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -88,12 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # A terminal that knows no Greek is no reason to fail.
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    from qdist.machine.ranks import launched, thread_settings
+    from qdist.machine.ranks import launched, mask, thread_settings
 
     launch = launched(os.environ)
     if launch is not None and launch.size != 1:
         if launch.local_size is not None:
-            os.environ.update(thread_settings(os.environ, max(1, len(_mask()) // launch.local_size)))
+            os.environ.update(thread_settings(os.environ, max(1, len(mask()) // launch.local_size)))
         _run_on_ranks(arguments)
     from qdist.machine.comm import SERIAL
 
@@ -113,7 +112,6 @@ def _run_on_ranks(arguments: Sequence[str] | None) -> NoReturn:
     except QdistError as error:
         typer.echo(printable(str(error)), err=True)
         raise SystemExit(WRONG) from None
-    _take_share(comm)
     code: Any = 0
     with _only_first_speaks(comm):
         try:
@@ -124,23 +122,6 @@ def _run_on_ranks(arguments: Sequence[str] | None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     leave(comm, code or 0)
-
-
-def _mask() -> frozenset[int]:
-    """The cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return frozenset(os.sched_getaffinity(0))
-    return frozenset(range(os.cpu_count() or 1))
-
-
-def _take_share(comm: "Comm") -> None:
-    """Leave to the other ranks of this host their cores and GPUs. JAX, which takes all, is not imported yet."""
-    from qdist.machine.ranks import device_settings, gpu_count, own_cores
-
-    masks = comm.gather((platform.node(), _mask()))
-    cores = own_cores(_mask(), [mask for host, mask in masks if host == platform.node()])
-    own = {"cores": cores, "local_rank": comm.local_rank, "local_size": comm.local_size}
-    os.environ.update(device_settings(os.environ, **own, gpus=gpu_count()))
 
 
 @contextlib.contextmanager
@@ -287,7 +268,7 @@ def plan(
     from qdist.machine.comm import check_power_of_two
     from qdist.machine.memory import check_memory, device_bytes
     from qdist.runs.jobfiles.reader import read_job
-    from qdist.runs.prepare import preview
+    from qdist.runs.prepare import preview, ranks_here
     from qdist.runs.views.plan import describe_plan
 
     check_power_of_two(ranks)
@@ -300,7 +281,7 @@ def plan(
     typer.echo(describe_plan(prepared, available=available, place=place, **several))
     where = " if all of its ranks run on this machine" if ranks > 1 else ""
     try:
-        check_memory(shared, sharing=ranks)
+        check_memory(shared, ranks_here(ranks))
     except QdistError as error:
         typer.echo(f"This job does not fit{where}. {error}")
     else:

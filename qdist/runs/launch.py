@@ -5,16 +5,18 @@ What every rank can see is raised by every rank (`agree`, `on_first`). What only
 """
 
 import os
+import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NoReturn, TypeVar
 
 from qdist.errors import QdistError
 from qdist.machine.comm import Comm, connect
-from qdist.machine.ranks import launched
+from qdist.machine.ranks import device_settings, gpu_count, gpu_identity, launched, mask, own_cores
 
 WRONG, BROKEN, STOPPED = 2, 1, 130
 PATIENCE = 2.0
@@ -32,28 +34,44 @@ class Agreed(QdistError):
     """A mistake that all ranks are known to have raised: one of them tells it, and nobody is left waiting."""
 
 
-def start(environ: Mapping[str, str]) -> Comm:
+def start(environ: MutableMapping[str, str]) -> Comm:
     """The ranks that were launched together with this process (`qdist.machine.comm.connect`).
+
+    Each takes its share of the cores and GPUs of its host, by variables that JAX reads when it computes first.
 
     Raises:
         QdistError: They cannot work together. Only the launcher's first rank raises it.
         SystemExit: The same, on other ranks; a little later, as some launchers end all ranks when the first one leaves.
     """
     try:
-        return connect(environ)
+        comm = connect(environ)
     except QdistError:
         launch = launched(environ)
         if launch is None or launch.rank == 0:
             raise
         time.sleep(PATIENCE)
         raise SystemExit(WRONG) from None
+    if comm.size == 1:
+        return comm
+    environ.update(_share(comm, environ))
+    # CUDA reads the variables when it is asked first.
+    gpus = comm.gather((platform.node(), gpu_identity()))
+    return replace(comm, gpu_size=gpus.count(gpus[comm.rank]))  # type: ignore[type-var]
+
+
+def _share(comm: Comm, environ: Mapping[str, str]) -> dict[str, str]:
+    masks = comm.gather((platform.node(), mask()))
+    cores = own_cores(mask(), [other for host, other in masks if host == platform.node()])
+    own = {"cores": cores, "local_rank": comm.local_rank, "local_size": comm.local_size}
+    return device_settings(environ, **own, gpus=gpu_count())
 
 
 @contextmanager
-def connected(environ: Mapping[str, str]) -> Iterator[Comm]:
+def connected(environ: MutableMapping[str, str]) -> Iterator[Comm]:
     """The ranks of a script that `mpirun` starts: an error that the script does not catch ends all of them.
 
-    Without a launcher it is one rank. Ctrl-C, and an exit with an error on some ranks only, end all as well.
+    Without a launcher it is one rank. Several ranks share the cores and GPUs of their host, if JAX has not computed
+    anything yet. Ctrl-C, and an exit with an error on some ranks only, end all as well.
 
     Args:
         environ: `os.environ`.

@@ -10,6 +10,7 @@ from qdist.machine.comm import SERIAL, Comm, Serial
 from qdist.machine.memory import check_memory, fits
 from qdist.machine.plan import Plan
 from qdist.machine.planner import make_plan
+from qdist.machine.ranks import gpu_count
 from qdist.machine.sharding import shard
 from qdist.machine.stops import stops_of, with_stops
 from qdist.network.draws import Draws
@@ -117,7 +118,7 @@ def prepare_on(job: Job, comm: Comm, *, keep_state: bool, resumed_after: int | N
     _check_agreed(prepared.plan, plan, comm)
 
     def check() -> None:
-        check_memory(plan, sharing=comm.local_size)
+        check_memory(plan, comm)
         _check_results(replace(prepared, plan=plan))
 
     agree(comm, check)
@@ -149,9 +150,14 @@ def _stoppable(prepared: Prepared, ranks: int, resumed_after: int | None = None)
     return with_stops(prepared.plan, stops if resumed_after is None else {*stops, resumed_after})
 
 
+def ranks_here(ranks: int) -> Serial:
+    """The first of many ranks on this machine, for what is asked without the others."""
+    return Serial(size=ranks, local_size=ranks, gpu_size=-(-ranks // max(1, gpu_count())))
+
+
 def preview(described: Job | Sweep, ranks: int) -> tuple[Prepared, Plan]:
     """A job, or the first point of a sweep, for one rank; and the plan of the first of many on this machine."""
-    comm = Serial(size=ranks, local_size=ranks)
+    comm = ranks_here(ranks)
     if isinstance(described, Sweep):
         comm = replace(comm, size=ranks_per_point(described, comm))
         described = described.job(0)
@@ -177,7 +183,7 @@ def ranks_per_state(prepared: Prepared, comm: Comm) -> int:
             )
         return wanted
     size = 1
-    while size < comm.size and not fits(shard(prepared.plan, ranks=size), sharing=comm.local_size):
+    while size < comm.size and not fits(shard(prepared.plan, ranks=size), comm):
         size *= 2
     return max(comm.gather(size))
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from qdist.machine.plan import Part
 from qdist.runs.evolution import Evolution
-from qdist_kernels import inner, is_concrete_jax, namespace, outer, precision_of, take
+from qdist_kernels import inner, is_concrete_jax, matmul, namespace, outer, precision_of, take
 
 
 def transpose(vector: Any, dims: tuple[int, ...], order: list[int]) -> Any:
@@ -118,7 +118,7 @@ def contracted(state: Evolution, part: Part, vector: Any, wires: tuple[str, ...]
     if not part.is_empty:
         block = state.vectors[part.slot]
         with precision_of(block):
-            value = block @ columns
+            value = matmul(block, columns)
     if part.is_split:
         value = state.comm.sum(np.asarray(value, float))
     elif is_concrete_jax(value):

@@ -31,6 +31,7 @@ def expected(vector, matrix, axes):
 @pytest.mark.parametrize("tile", [2**18, 24], ids=["one tile", "many tiles"])
 def test_an_update_leaves_the_digits_where_they_are(axes, library, tile, monkeypatch):
     monkeypatch.setattr(transfer, "TILE", tile)
+    monkeypatch.setattr(transfer, "GPU_TILE", tile)
     transfer._compiled_in_place.cache_clear()
     size = int(np.prod([DIMS[a] for a in axes]))
     vector, matrix = random(128), random(size, size)

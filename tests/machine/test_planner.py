@@ -5,13 +5,16 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 
 import qdist as qd
 from qdist.errors import QdistError
 from qdist.machine import memory
+from qdist.machine.comm import Serial
 from qdist.machine.memory import check_memory, in_units
 from qdist.machine.plan import Transfer
 from qdist.machine.planner import make_plan
@@ -152,6 +155,16 @@ def test_a_state_that_cannot_fit_is_refused_with_what_is_needed_and_what_would_f
         QdistError, match=r"has, 1 GiB, but the largest cluster has 16 qubits .* needs 20 GiB.*qubits fit"
     ):
         check_memory(plan)
+
+
+@pytest.mark.parametrize(("platform", "share"), [("cpu", "256 MiB"), ("gpu", "512 MiB")])
+def test_ranks_share_the_memory_of_the_host_or_of_the_gpu_that_they_have_in_common(monkeypatch, platform, share):
+    monkeypatch.setattr(memory, "device_bytes", lambda: (2**30, "this machine"))
+    monkeypatch.setattr(jax, "devices", lambda: [SimpleNamespace(platform=platform)])
+    plan = qd.prepare(brickwork(16)).plan
+
+    with pytest.raises(QdistError, match=f"has, {share}, but"):
+        check_memory(plan, Serial(size=8, local_size=4, gpu_size=2))
 
 
 def test_a_large_circuit_is_refused_before_anything_is_allocated():

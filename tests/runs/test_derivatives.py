@@ -1,6 +1,7 @@
 """JAX goes through a whole exact program: derivatives, compilation and batches over noise parameters."""
 
 import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -63,3 +64,20 @@ def test_importing_the_package_initializes_no_device():
 
     code = "import sys, qdist; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def products(jaxpr):
+    """The precision of each matrix product of a computation, and of what it calls."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            yield equation.params["precision"]
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
+            yield from products(inner)
+
+
+@pytest.mark.parametrize("function", [swapped_fidelity, heralded_yield, rotated], ids=lambda f: f.__name__)
+def test_every_product_asks_for_full_precision_that_gpus_would_else_round(function):
+    for traced in (function, jax.grad(function)):
+        found = list(products(jax.make_jaxpr(traced)(0.05).jaxpr))
+        assert found
+        assert set(found) == {(jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGHEST)}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from qdist.errors import QdistError
+from qdist.machine.comm import Serial
 from qdist.runs import launch
 from qdist.runs.launch import Agreed, agree, guard, on_first
 from tests.threads import run_ranks
@@ -28,6 +29,7 @@ under_mpi = pytest.mark.skipif(not MPIEXEC.exists(), reason="no mpiexec beside t
 FAKE_RUN = """
 import os, signal, sys, time
 from qdist.errors import QdistError
+from qdist.machine.comm import Serial
 from qdist.runs import cli, execute
 def run(described, *, comm, **options):
     {body}
@@ -295,3 +297,14 @@ def test_one_rank_alone_keeps_its_exceptions():
         with pytest.raises(type(error)) as found, guard(launch.connect({})):
             raise error
         assert found.value is error
+
+
+def test_ranks_of_a_script_share_a_gpu_as_those_of_the_command_line_do(monkeypatch):
+    monkeypatch.setattr(launch, "connect", lambda environ: Serial(size=2, local_size=2, local_rank=1))
+    monkeypatch.setattr(launch, "gpu_count", lambda: 1)
+    environ = {}
+
+    launch.start(environ)
+
+    assert environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    assert int(environ["NPROC"]) >= 1

@@ -7,8 +7,9 @@ import numpy as np
 
 from qdist.errors import QdistError
 from qdist.physics.metrics.parties import check_at_least, check_exactly, entries, normalized
-from qdist.physics.metrics.spectra import product, safe_sqrt
+from qdist.physics.metrics.spectra import safe_sqrt
 from qdist.physics.states import State
+from qdist_kernels import matmul
 from qdist_kernels.namespace import namespace
 
 
@@ -23,7 +24,7 @@ def chsh(state: State) -> Any:
     """
     check_exactly("a CHSH value", state, 2)
     matrix = normalized(state).correlation_matrix()
-    values = namespace(matrix).linalg.eigvalsh(product(matrix.T, matrix))
+    values = namespace(matrix).linalg.eigvalsh(matmul(matrix.T, matrix))
     return 2 * safe_sqrt(values[1] + values[2])
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from qdist.errors import QdistError
 from qdist.physics import pauli
 from qdist.physics.metrics.parties import check_at_most, normalized
-from qdist.physics.metrics.spectra import product
 from qdist.physics.states import State
+from qdist_kernels import matmul
 from qdist_kernels.namespace import namespace
 
 
@@ -31,11 +31,11 @@ def _fisher(matrix: Any, operator: Any) -> tuple[Any, Any]:
     """F_Q and the symmetric logarithmic derivative L, which solves ½(ρL + Lρ) = −i[H, ρ]."""
     xp = namespace(matrix)
     values, vectors = xp.linalg.eigh(matrix)
-    elements = product(product(vectors.conj().T, operator), vectors)
+    elements = matmul(matmul(vectors.conj().T, operator), vectors)
     sums, differences = values[:, None] + values[None, :], values[:, None] - values[None, :]
     counted = sums > len(matrix) * xp.finfo(values.dtype).eps
     ratios = xp.where(counted, differences / xp.where(counted, sums, 1), 0)
-    derivative = product(product(vectors, 2j * ratios.astype(elements.dtype) * elements), vectors.conj().T)
+    derivative = matmul(matmul(vectors, 2j * ratios.astype(elements.dtype) * elements), vectors.conj().T)
     return 2 * xp.sum(ratios * differences * xp.abs(elements) ** 2), derivative
 
 
@@ -55,8 +55,8 @@ def _differentiable_fisher() -> Callable[[Any, Any], Any]:
     def _(primals: Any, tangents: Any) -> Any:
         matrix, operator = primals
         value, derivative = _fisher(matrix, operator)
-        change = -1j * (product(operator, tangents[0]) - product(tangents[0], operator))
-        slope = 2 * product(derivative, change) - product(product(derivative, derivative), tangents[0])
+        change = -1j * (matmul(operator, tangents[0]) - matmul(tangents[0], operator))
+        slope = 2 * matmul(derivative, change) - matmul(matmul(derivative, derivative), tangents[0])
         return value, jax.numpy.real(jax.numpy.trace(slope))
 
     return fisher

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qdist_kernels.namespace import namespace
+from qdist_kernels.namespace import matmul, namespace
 
 
 def safe_sqrt(values: Any) -> Any:
@@ -21,12 +21,6 @@ def entropy_of(weights: Any) -> Any:
     xp = namespace(weights)
     safe = xp.where(weights > xp.finfo(weights.dtype).tiny, weights, 1)
     return xp.sum(safe * xp.log2(1 / safe))
-
-
-def product(left: Any, right: Any) -> Any:
-    """The matrix product in full precision: GPUs may otherwise round float32 products to 10 bits."""
-    xp = namespace(left, right)
-    return left @ right if xp is np else xp.matmul(left, right, precision="highest")
 
 
 def square_root(matrix: Any) -> Any:
@@ -44,7 +38,7 @@ def _root(matrix: Any) -> tuple[Any, Any, Any]:
     values, vectors = xp.linalg.eigh(matrix)
     floor = matrix.shape[0] * xp.finfo(values.dtype).eps * xp.max(xp.abs(values))
     roots = safe_sqrt(xp.where(values > floor, values, 0))
-    return product(vectors * roots.astype(vectors.dtype), vectors.conj().T), vectors, roots
+    return matmul(vectors * roots.astype(vectors.dtype), vectors.conj().T), vectors, roots
 
 
 @cache
@@ -60,8 +54,8 @@ def _differentiable_root() -> Callable[[Any], Any]:
         value, vectors, roots = _root(primals[0])
         sums = roots[:, None] + roots[None, :]
         weights = jax.numpy.where(sums > 0, 1 / jax.numpy.where(sums > 0, sums, 1), 0)
-        inside = product(product(vectors.conj().T, tangents[0]), vectors) * weights.astype(vectors.dtype)
-        return value, product(product(vectors, inside), vectors.conj().T)
+        inside = matmul(matmul(vectors.conj().T, tangents[0]), vectors) * weights.astype(vectors.dtype)
+        return value, matmul(matmul(vectors, inside), vectors.conj().T)
 
     return root
 
@@ -73,4 +67,4 @@ def overlap_roots(left: Any, right: Any) -> Any:
     if xp is np:
         # Singular values keep a small root to 1e-16, where the root of a small eigenvalue keeps 1e-8.
         return np.linalg.svd(root @ square_root(right), compute_uv=False)[::-1]
-    return safe_sqrt(xp.linalg.eigvalsh(product(product(root, right), root)))
+    return safe_sqrt(xp.linalg.eigvalsh(matmul(matmul(root, right), root)))
