@@ -314,7 +314,8 @@ def merge(
     _check_target(out)
     if any(out.resolve() == result.resolve() for result in results):
         raise QdistError(
-            f"The output must be another file than those that are merged, but '{out}' is one of them. Choose another name."
+            f"The output must be another file than those that are merged, but '{out}' is one of them. "
+            "Choose another name."
         )
     whole = merged(results)
     write_result(whole, out)
