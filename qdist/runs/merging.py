@@ -76,6 +76,16 @@ def merged(paths: Iterable[str | os.PathLike[str]]) -> Result:
             raise QdistError("Results to merge must be at least one, but none is given. Name the files.")
         return read_result(files[0])
     parts = [_part(name) for name in files]
+    try:
+        return _whole(parts)
+    except RecursionError:
+        raise QdistError(
+            f"The job of a result must not be nested so deeply, but one of {len(parts)} is. "
+            "Restore the file from a copy."
+        ) from None
+
+
+def _whole(parts: Sequence[_Part]) -> Result:
     swept = {path: axis.path for part in parts for path, axis in part.swept.items()}
     differing = {path: written_path(path) for path in _differences([_fixed(part, swept) for part in parts])}
     numbers = differing | swept
@@ -104,7 +114,7 @@ def _job(axes: Sequence[Axis], text: str) -> dict[str, str]:
     """The attribute `job`; none if the text is written in a way in which its section [sweep] is not found."""
     job = with_sweep(text, axes)
     wanted = {**tomllib.loads(text), SWEEP: {axis.path: list(axis.values) for axis in axes}}
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         if tomllib.loads(job) == wanted:
             return {"job": job}
     return {}

@@ -216,6 +216,13 @@ def test_a_strange_job_is_refused_in_one_sentence(computed, monkeypatch, case):
         merged(computed(JOB, JOB.replace("10e3", "2e3")))
 
 
+def test_jobs_nested_too_deeply_to_compare_are_refused(computed, monkeypatch):
+    job = f"{'.'.join('a' * 3_000)} = 1\n"
+    monkeypatch.setattr(merging, "read_result", lambda name: replace(read_result(name), attributes={"job": job}))
+    with pytest.raises(QdistError, match="must not be nested so deeply, but one of 2 is"):
+        merged(computed(JOB, JOB))
+
+
 def test_an_axis_that_its_job_does_not_have_is_refused(computed, monkeypatch):
     def read(name):
         result = read_result(name)
