@@ -53,6 +53,7 @@ from .runs.execute import run
 from .runs.final import FinalStates, final_states
 from .runs.job import Job, Recording
 from .runs.launch import connected
+from .runs.opening import open
 from .runs.prepare import prepare
 from .runs.results import Result, read_result, write_result
 from .runs.sweep import Sweep
@@ -121,6 +122,7 @@ __all__ = [
     "grid",
     "maximally_mixed",
     "negativity",
+    "open",
     "parity_is",
     "parse_qasm",
     "prepare",

@@ -35,7 +35,7 @@ def everything() -> Result:
     data["metrics/fidelity"][0, 1] = np.nan
     data["metrics/purity"] = data["metrics/purity"].astype(np.float32)
     data["metrics/verdict"] = np.full((3, 2), NO_PAIR, np.int8)
-    extra = {"shots": 1000, "bits": "a b", "qubits": "alice/0 bob/0", "device": "cpu", "ranks": 2}
+    extra = {"shots": 1000, "bits": "a b", "qubits": "alice/0 bob/0", "ranks": 2}
     return Result({**ATTRIBUTES, **extra, "total_pairs_made": 4.0}, data)
 
 

@@ -12,7 +12,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_python_blocks_print_what_the_readme_shows(tmp_path, monkeypatch, capsys):
-    pytest.importorskip("h5netcdf")
+    pytest.importorskip("xarray")
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     for code, expected in re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL):

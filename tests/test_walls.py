@@ -19,6 +19,7 @@ ONLY_IN = {
     "h5py": {"qdist/runs/results.py", "qdist/runs/checkpoints/files.py"},
     "mpi4py": {"qdist/machine/comm.py"},
     "matplotlib": {"qdist/runs/views/plot.py"},
+    "xarray": {"qdist/runs/opening.py"},
     "typer": {"qdist/runs/cli.py"},
     "tqdm": {"qdist/runs/progress.py"},
     "openqasm3": {"qdist/network/circuits/"},

@@ -359,6 +359,39 @@ def plot(
 
 @app.command()
 @_by_one
+def merge(
+    ctx: typer.Context,
+    results: Annotated[
+        list[Path],
+        typer.Argument(metavar="RESULT...", help="Results of parts of one sweep, HDF5 files.", show_default=False),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE.h5", show_default=False, help="Where to write the whole.")
+    ],
+) -> None:
+    """Join the results of many jobs into that of one sweep.
+
+    The jobs may differ in numbers only, such as those of an array job on a cluster, one for each length of a link.
+    Together they must be a whole grid, each point once.
+    """
+    from qdist.errors import QdistError
+    from qdist.runs.merging import merged
+    from qdist.runs.results import write_result
+
+    _check_target(out)
+    if any(out.resolve() == result.resolve() for result in results):
+        raise QdistError(
+            f"The output must be another file than those that are merged, but '{out}' is one of them. "
+            "Choose another name."
+        )
+    whole = merged(results)
+    write_result(whole, out)
+    shape = " × ".join(str(len(axis.values)) for axis in whole.axes) or "1"
+    typer.echo(f"Wrote {out} with {shape} points. Look at it with: qdist show {out}")
+
+
+@app.command()
+@_by_one
 def validate(ctx: typer.Context) -> None:
     """Check this installation against published physics.
 

@@ -132,7 +132,6 @@ ATTRIBUTES = {
         str, "Names of the classical bits, separated by spaces, in the order of an outcome's characters."
     ),
     "qubits": Attribute(str, "Names of the qubits, separated by spaces, in the order of a Pauli string's letters."),
-    "device": Attribute(str, "What the run computed on."),
     "ranks": Attribute(int, "Number of MPI processes."),
     "wall_seconds": Attribute(float, "Seconds on the clock on the wall that the run took."),
     "total_pairs_made": Attribute(float, "Expected number of pairs made, over all links."),

@@ -121,6 +121,16 @@ def key_path(text: str) -> KeyPath:
     return tuple(path)
 
 
+def written_path(path: KeyPath) -> str:
+    """`"links[0].fidelity"` for `("links", 0, "fidelity")`: what `key_path` reads."""
+    words = [f"[{part}]" if isinstance(part, int) else f".{_quoted(part)}" for part in path]
+    return "".join(words).removeprefix(".")
+
+
+def _quoted(word: str) -> str:
+    return word if re.fullmatch(r"[\w-]+", word) else f'"{word}"'
+
+
 def placed(table: Any, path: KeyPath, value: float) -> Any:
     """The job with a number set: a copy as deep as the path goes. A device's name becomes the preset of a table."""
     if not path:

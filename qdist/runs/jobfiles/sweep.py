@@ -12,7 +12,7 @@ import numpy as np
 from qdist.errors import QdistError
 from qdist.runs.job import Job
 from qdist.runs.jobfiles.fields import RangeSection
-from qdist.runs.jobfiles.lines import KeyPath, Source, dotted
+from qdist.runs.jobfiles.lines import KeyPath, Source, dotted, key_lines
 from qdist.runs.jobfiles.mistakes import odd_values, shaped, shown
 from qdist.runs.jobfiles.numbers import Number, find_number, placed
 from qdist.runs.schema import Axis
@@ -66,7 +66,7 @@ def read_sweep(table: Mapping[str, Any], source: Source, build: Build) -> Sweep:
     for key, given in section.items():
         numbers[key] = _number(key, given, base, numbers, source)
     values = {key: _values(key, section[key], number, source) for key, number in numbers.items()}
-    names = _names(section)
+    names = axis_names(section)
     axes = [Axis(names[key], key, values[key], number.units, number.long_name) for key, number in numbers.items()]
     moved = {number.path: ("sweep", key) for key, number in numbers.items()}
     make = _Maker(base, tuple(number.path for number in numbers.values()), replace(source, moved=moved), build)
@@ -108,7 +108,7 @@ def _number(key: str, given: Any, table: Mapping[str, Any], others: Mapping[str,
     return number
 
 
-def _names(keys: Iterable[str]) -> dict[str, str]:
+def axis_names(keys: Iterable[str]) -> dict[str, str]:
     """The name of a coordinate for each path: letters, digits and `_` only."""
     names: dict[str, str] = {}
     for key in keys:
@@ -117,6 +117,21 @@ def _names(keys: Iterable[str]) -> dict[str, str]:
             name = f"{plain}_{len(names)}"
         names[key] = name
     return names
+
+
+def with_sweep(text: str, axes: Iterable[Axis]) -> str:
+    """The text of a job with a section [sweep] of these axes at its end, instead of the one that it may have."""
+    lines, places = text.splitlines(), key_lines(text)
+    if ("sweep",) in places:
+        start = places["sweep",]
+        after = min((line for path, line in places.items() if path[0] != "sweep" and line > start), default=None)
+        lines[start - 1 :] = lines[after - 1 :] if after else []
+    written = [f"{_toml(axis.path)} = [{', '.join(map(repr, axis.values))}]" for axis in axes]
+    return "\n".join([*lines, "", "[sweep]", *written, ""])
+
+
+def _toml(text: str) -> str:
+    return f"'{text}'" if '"' in text else f'"{text}"'
 
 
 def _values(key: str, given: Any, number: Number, source: Source) -> tuple[float, ...]:

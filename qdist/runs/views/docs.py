@@ -1,4 +1,4 @@
-"""The parts of the README that are generated: the schema of results, the fields of jobs, the protocols."""
+"""The parts of the README that are generated: what results hold, the fields of jobs, the protocols."""
 
 import dataclasses
 import inspect
@@ -13,6 +13,16 @@ from qdist.physics.channels import CHANNELS
 from qdist.physics.metrics import METRICS
 from qdist.runs import schema
 from qdist.runs.jobfiles import fields
+
+
+def attributes() -> str:
+    """The root attributes of a result file as Markdown."""
+    lines = ["| attribute | type | in every file | what it is |", "|---|---|---|---|"]
+    kinds = {str: "text", int: "int", float: "float"}
+    for name, attribute in schema.ATTRIBUTES.items():
+        always = "yes" if attribute.required else "–"
+        lines.append(f"| `{name}` | {kinds[attribute.type]} | {always} | {_cell(attribute.definition)} |")
+    return "\n".join(lines) + "\n"
 
 
 def job_fields() -> str:
@@ -50,7 +60,11 @@ def _names(names: Any) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-GENERATED: dict[str, Callable[[], str]] = {"schema": schema.markdown, "job fields": job_fields}
+GENERATED: dict[str, Callable[[], str]] = {
+    "attributes": attributes,
+    "schema": schema.markdown,
+    "job fields": job_fields,
+}
 """What stands in the README between a marker of this name and the next end marker."""
 
 
