@@ -168,10 +168,23 @@ def test_whatever_ends_the_workstation_script_is_one_signal_to_the_ranks(folder,
     assert err.endswith(f"A checkpoint was written. Go on with: {JOBS / 'workstation.sh'} chain.toml 2\n")
 
 
-def test_the_pbs_script_signals_itself_before_its_limit_and_submits_itself_again(folder):
+def start_on_pbs(folder):
     shutil.copy(JOBS / "several_nodes.pbs", folder)
     variables = {"PBS_JOBID": "7.server", "PBS_O_WORKDIR": str(folder), "PBS_NODEFILE": str(folder / "nodes")}
-    process = start(folder, "several_nodes.pbs", JOB="chain.toml", MPIEXEC="mpirun", **variables)
+    return start(folder, "several_nodes.pbs", JOB="chain.toml", MPIEXEC="mpirun", **variables)
+
+
+def test_the_pbs_script_is_not_submitted_again_when_its_job_is_deleted(folder):
+    process = start_on_pbs(folder)
+    until_it_runs(folder)
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert not (folder / "submitted").exists()
+
+
+def test_the_pbs_script_signals_itself_before_its_limit_and_submits_itself_again(folder):
+    process = start_on_pbs(folder)
     process.communicate(timeout=20)
     assert process.returncode == 75
     assert lines(folder / "heard") == ["USR1"]

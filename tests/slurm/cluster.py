@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "jobs"
 ALLOWED = "QDIST_INSTALL_SLURM"
 """The variable that lets the tests install Slurm."""
-PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge", "shellcheck")
+PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scancel", "scontrol", "squeue")
 SYSTEM = "/usr/sbin:/sbin"
 NODES = ("n1", "n2")
