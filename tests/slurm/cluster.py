@@ -128,7 +128,7 @@ class Cluster:
             assert time.monotonic() < end, f"Not in {seconds} s: {what}.\n{self._logs()}"
             time.sleep(POLL)
 
-    def until_state(self, number: str, state: str) -> None:
+    def until_state(self, number: str, state: str, seconds: float = 60) -> None:
         """Wait until a job is in a state; a job that is over and in another is an error."""
         over = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "BOOT_FAIL", "OUT_OF_MEMORY"} - {state}
 
@@ -137,7 +137,7 @@ class Cluster:
             assert found not in over, f"Job {number} is {found}.\n{self._logs()}"
             return found == state
 
-        self.until(is_there, f"job {number} is {state}")
+        self.until(is_there, f"job {number} is {state}", seconds)
 
     def signal(self, number: str) -> None:
         """What Slurm does shortly before the time limit, but not a minute early or late."""

@@ -6,14 +6,16 @@ to the minute.
 
 import os
 import random
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from tests.slurm.cluster import ROOT, started, why_not
+from tests.slurm.cluster import ROOT, left_over, started, why_not
 from tests.tolerances import TOLERANCE
 
 QUBITS, LAYERS = 10, 30
@@ -36,7 +38,7 @@ two_qubit = {{ depolarizing = 0.01 }}
 correlators = ["{all_z}", "{two}"]
 {sweep}
 [checkpoint]
-every_seconds = 0.2
+every_seconds = {every}
 """
 SWEPT = "noise.two_qubit.depolarizing"
 COMMAND = """#!/bin/sh
@@ -58,12 +60,17 @@ def brickwork(qubits, layers):
     return "\n".join(lines)
 
 
-def write_job(path, qubits=QUBITS, layers=LAYERS, errors=()):
+def write_job(path, qubits=QUBITS, layers=LAYERS, errors=(), every=0.2):
     sweep = f'\n[sweep]\n"{SWEPT}" = {list(map(float, errors))}\n' if len(errors) else ""
-    text = JOB.format(all_z="Z" * qubits, two="ZX" + "I" * (qubits - 2), sweep=sweep)
+    text = JOB.format(all_z="Z" * qubits, two="ZX" + "I" * (qubits - 2), sweep=sweep, every=every)
     path.write_text(text)
     (path.parent / "brickwork.qasm").write_text(brickwork(qubits, layers))
     return path
+
+
+def masters(folder):
+    """The whole checkpoints of a folder, the newest last."""
+    return sorted(path.name for path in folder.glob("????????.h5"))
 
 
 def correlators(path):
@@ -110,7 +117,7 @@ def uninterrupted(folder, qdist):
 def interrupt(cluster, number, result):
     """Signal a job in the middle, see it go back into the queue, and let it end."""
     checkpoints = result.with_suffix(".checkpoints")
-    cluster.until(lambda: list(checkpoints.glob("????????.h5")), f"there is a checkpoint of {result.name}")
+    cluster.until(lambda: masters(checkpoints), f"there is a checkpoint of {result.name}")
     cluster.signal(number)
     cluster.start_again(number)
     cluster.until_state(number, "COMPLETED")
@@ -161,18 +168,36 @@ def test_an_array_over_a_sweep_gives_the_points_of_the_sweep_and_its_tasks_are_r
 def test_a_canceled_job_leaves_a_checkpoint_is_not_requeued_and_goes_on_when_submitted_again(
     cluster, uninterrupted, tmp_path
 ):
-    job = write_job(tmp_path / "long.toml")
+    job = write_job(tmp_path / "long.toml", every=1.0)
     number = cluster.submit("one_gpu.sbatch", "long.toml", cwd=tmp_path)
     checkpoints = tmp_path / "long.checkpoints"
-    cluster.until(lambda: list(checkpoints.glob("????????.h5")), "there is a checkpoint")
+    cluster.until(lambda: masters(checkpoints), "there is a checkpoint")
+    before = masters(checkpoints)
     cluster.ask("scancel", number)
     cluster.until_state(number, "CANCELLED")
     cluster.until(lambda: not cluster.ask("squeue", "--noheader"), "the job has left the queue")
-    assert list(checkpoints.glob("????????.h5"))
+    # The next one of its own accord would have come a second later.
+    assert max(masters(checkpoints)) > max(before)
     again = cluster.submit("one_gpu.sbatch", "long.toml", cwd=tmp_path)
     cluster.until_state(again, "COMPLETED")
     assert attributes(job.with_suffix(".h5"))["resumed"] == 1
     np.testing.assert_array_equal(correlators(job.with_suffix(".h5")), uninterrupted)
+
+
+def test_a_lost_rank_ends_the_others_and_the_job_which_is_not_requeued(cluster, tmp_path):
+    write_job(tmp_path / "long.toml")
+    number = cluster.submit("several_nodes.sbatch", "long.toml", cwd=tmp_path)
+    cluster.until(lambda: masters(tmp_path / "long.checkpoints"), "there is a checkpoint")
+    (second,) = (process for process in left_over(cluster.folder) if is_rank(process, 1))
+    os.kill(second, signal.SIGKILL)
+    cluster.until_state(number, "FAILED", seconds=15)
+    assert (cluster.job(number)["ExitCode"], cluster.job(number)["Restarts"]) == ("137:0", "0")
+
+
+def is_rank(process, rank):
+    environ = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+    command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+    return f"SLURM_PROCID={rank}".encode() in environ and b"long.toml" in command
 
 
 @pytest.mark.parametrize(
