@@ -121,11 +121,15 @@ class Cluster:
         words = self.ask("scontrol", "show", "job", "-o", number).split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 
-    def until(self, condition: Callable[[], object], what: str, seconds: float = 60) -> None:
-        """Wait for a condition."""
+    def until(
+        self, condition: Callable[[], object], what: str, seconds: float = 60, while_running: str | None = None
+    ) -> None:
+        """Wait for a condition, in vain if a job that must run is over."""
         end = time.monotonic() + seconds
         while not condition():
+            state = self.job(while_running)["JobState"] if while_running else "RUNNING"
             assert time.monotonic() < end, f"Not in {seconds} s: {what}.\n{self._logs()}"
+            assert state == "RUNNING", f"Job {while_running} is {state}, but not yet: {what}.\n{self._logs()}"
             time.sleep(POLL)
 
     def until_state(self, number: str, state: str, seconds: float = 60) -> None:
@@ -134,7 +138,7 @@ class Cluster:
 
         def is_there() -> bool:
             found = self.job(number)["JobState"]
-            assert found not in over, f"Job {number} is {found}.\n{self._logs()}"
+            assert found not in over, f"Job {number} is {found}, not {state}.\n{self._logs()}"
             return found == state
 
         self.until(is_there, f"job {number} is {state}", seconds)

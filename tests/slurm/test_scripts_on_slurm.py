@@ -19,7 +19,7 @@ from tests.slurm.cluster import ROOT, left_over, started, why_not
 from tests.tolerances import TOLERANCE
 
 QUBITS, LAYERS = 10, 30
-"""A run of several seconds: more than enough for a signal in the middle."""
+"""A run of several seconds and 134 steps: long enough for a signal in the middle."""
 ERRORS = np.linspace(0.001, 0.01, 16)
 """The points of a sweep that takes as long."""
 
@@ -38,13 +38,13 @@ two_qubit = {{ depolarizing = 0.01 }}
 correlators = ["{all_z}", "{two}"]
 {sweep}
 [checkpoint]
-every_seconds = {every}
+every_steps = {every}
 """
 SWEPT = "noise.two_qubit.depolarizing"
 COMMAND = """#!/bin/sh
 echo "GPU $CUDA_VISIBLE_DEVICES" >&2
 export PYTHONPATH={root}:{root}/kernels
-exec {python} -m qdist "$@"
+exec {python} -P -m qdist "$@"
 """
 
 
@@ -60,12 +60,19 @@ def brickwork(qubits, layers):
     return "\n".join(lines)
 
 
-def write_job(path, qubits=QUBITS, layers=LAYERS, errors=(), every=0.2):
+def write_job(path, qubits=QUBITS, layers=LAYERS, errors=(), every=8):
     sweep = f'\n[sweep]\n"{SWEPT}" = {list(map(float, errors))}\n' if len(errors) else ""
     text = JOB.format(all_z="Z" * qubits, two="ZX" + "I" * (qubits - 2), sweep=sweep, every=every)
     path.write_text(text)
     (path.parent / "brickwork.qasm").write_text(brickwork(qubits, layers))
     return path
+
+
+def run_here(qdist, job):
+    """Run a job without Slurm; its correlators."""
+    done = subprocess.run([qdist, "run", str(job)], timeout=120, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return correlators(job.with_suffix(".h5"))
 
 
 def masters(folder):
@@ -109,15 +116,19 @@ def cluster(folder, qdist):
 def uninterrupted(folder, qdist):
     """The result of the job that takes long, run at once."""
     (folder / "uninterrupted").mkdir()
-    job = write_job(folder / "uninterrupted" / "long.toml")
-    subprocess.run([qdist, "run", str(job)], check=True, timeout=120, capture_output=True)
-    return correlators(job.with_suffix(".h5"))
+    return run_here(qdist, write_job(folder / "uninterrupted" / "long.toml"))
+
+
+def until_a_checkpoint(cluster, number, checkpoints):
+    """Wait until a job is in the middle."""
+    cluster.until_state(number, "RUNNING")
+    cluster.until(lambda: masters(checkpoints), f"there is a checkpoint in {checkpoints.name}", while_running=number)
 
 
 def interrupt(cluster, number, result):
     """Signal a job in the middle, see it go back into the queue, and let it end."""
     checkpoints = result.with_suffix(".checkpoints")
-    cluster.until(lambda: masters(checkpoints), f"there is a checkpoint of {result.name}")
+    until_a_checkpoint(cluster, number, checkpoints)
     cluster.signal(number)
     cluster.start_again(number)
     cluster.until_state(number, "COMPLETED")
@@ -160,23 +171,22 @@ def test_an_array_over_a_sweep_gives_the_points_of_the_sweep_and_its_tasks_are_r
     interrupt(cluster, f"{number}_1", parts[1].with_suffix(".h5"))
     cluster.until_state(f"{number}_0", "COMPLETED")
     assert cluster.job(f"{number}_0")["Restarts"] == "0"
-    subprocess.run([qdist, "run", str(whole)], check=True, timeout=120, capture_output=True)
     values = np.concatenate([correlators(part.with_suffix(".h5")) for part in parts])
-    np.testing.assert_array_equal(values, correlators(whole.with_suffix(".h5")))
+    np.testing.assert_array_equal(values, run_here(qdist, whole))
 
 
 def test_a_canceled_job_leaves_a_checkpoint_is_not_requeued_and_goes_on_when_submitted_again(
     cluster, uninterrupted, tmp_path
 ):
-    job = write_job(tmp_path / "long.toml", every=1.0)
+    job = write_job(tmp_path / "long.toml", every=50)
     number = cluster.submit("one_gpu.sbatch", "long.toml", cwd=tmp_path)
     checkpoints = tmp_path / "long.checkpoints"
-    cluster.until(lambda: masters(checkpoints), "there is a checkpoint")
+    until_a_checkpoint(cluster, number, checkpoints)
     before = masters(checkpoints)
     cluster.ask("scancel", number)
     cluster.until_state(number, "CANCELLED")
     cluster.until(lambda: not cluster.ask("squeue", "--noheader"), "the job has left the queue")
-    # The next one of its own accord would have come a second later.
+    # The next one of its own accord would have come much later.
     assert max(masters(checkpoints)) > max(before)
     again = cluster.submit("one_gpu.sbatch", "long.toml", cwd=tmp_path)
     cluster.until_state(again, "COMPLETED")
@@ -187,7 +197,7 @@ def test_a_canceled_job_leaves_a_checkpoint_is_not_requeued_and_goes_on_when_sub
 def test_a_lost_rank_ends_the_others_and_the_job_which_is_not_requeued(cluster, tmp_path):
     write_job(tmp_path / "long.toml")
     number = cluster.submit("several_nodes.sbatch", "long.toml", cwd=tmp_path)
-    cluster.until(lambda: masters(tmp_path / "long.checkpoints"), "there is a checkpoint")
+    until_a_checkpoint(cluster, number, tmp_path / "long.checkpoints")
     (second,) = (process for process in left_over(cluster.folder) if is_rank(process, 1))
     os.kill(second, signal.SIGKILL)
     cluster.until_state(number, "FAILED", seconds=15)
