@@ -60,6 +60,7 @@ def build_result(
     data = _seen_arrays(prepared, ensemble) | _ledger_arrays(account) | _traffic_arrays(reports)
     attributes = _attributes(prepared) | {
         "finished": 1,
+        "resumed": 0,
         "wall_seconds": wall_seconds,
         "ranks": len(reports),
         "total_pairs_made": sum(account.made.values()),
