@@ -49,9 +49,11 @@ from .physics.states import (
     w_state,
     werner,
 )
+from .runs.checkpoints.resuming import Checkpoints
+from .runs.checkpoints.stored import Checkpoint, read_checkpoint
 from .runs.execute import run
 from .runs.final import FinalStates, final_states
-from .runs.job import Job, Recording
+from .runs.job import Job, Recording, Saving
 from .runs.launch import connected
 from .runs.opening import open
 from .runs.prepare import prepare
@@ -66,6 +68,8 @@ __all__ = [
     "METRICS",
     "Apply",
     "Channel",
+    "Checkpoint",
+    "Checkpoints",
     "Circuit",
     "CircuitNoise",
     "Combine",
@@ -88,6 +92,7 @@ __all__ = [
     "Recording",
     "Reset",
     "Result",
+    "Saving",
     "Send",
     "State",
     "Sweep",
@@ -129,6 +134,7 @@ __all__ = [
     "protocols",
     "purity",
     "random_network",
+    "read_checkpoint",
     "read_device_noise",
     "read_qasm",
     "read_result",

@@ -183,16 +183,21 @@ def _other_clusters(part: Part | None, cluster: Cluster | None) -> str:
 
 
 def read_checkpoint(path: str | Path, comm: Comm = SERIAL) -> Checkpoint:
-    """Read a checkpoint by its master, and check every byte of its files; ranks share the work.
+    """Read a checkpoint, and check every byte of its files; ranks share the work.
 
     Args:
-        path: `FOLDER/00000012.h5`.
+        path: Its master, `FOLDER/00000012.h5`, or the folder for the newest.
         comm: The ranks; all of them call this.
 
     Raises:
         Damaged: A file is missing, was changed, is of another run or of a newer format.
+        QdistError: There is no checkpoint.
     """
     path = Path(path)
+    if path.is_dir():
+        path = next((master for _, master in files.masters(path)), path)
+    if not path.is_file():
+        raise QdistError(f"A checkpoint must be there, but '{path}' is none. `qdist run` writes them while it runs.")
     attributes, stored, plain = files.read_master(path)
     complaints = []
     for number, each in enumerate(stored):
