@@ -9,9 +9,9 @@ import contextlib
 import io
 import os
 import re
-import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,7 @@ def blocks_name(serial: int, rank: int) -> str:
 def write_blocks(path: Path, run: str, blocks: Mapping[str, np.ndarray]) -> Stored:
     """Write arrays, one dataset each, and prove that they arrived: the file is read back before it gets its name.
 
-    The checksum of what should be there is computed from memory, that of what is there from the file, while the disk
-    is at work.
+    It is compared with what is in memory while the disk is at work.
 
     Raises:
         OSError: The file cannot be written, or holds something else than what was written. It is gone then.
@@ -78,14 +77,10 @@ def write_blocks(path: Path, run: str, blocks: Mapping[str, np.ndarray]) -> Stor
                 dataset = file.create_dataset(name, data=np.ascontiguousarray(array))
                 file.flush()
                 places.append((dataset.id.get_offset(), array))
-        found: list[int] = []
-        check = threading.Thread(target=lambda: found.extend((_crc_expected(temporary, places), _crc(temporary))))
-        check.start()
-        sync(temporary)
-        check.join()
-        if len(found) != 2 or found[0] != found[1]:
-            raise OSError(f"'{temporary.name}' does not hold what was written to it")
-        stored = Stored(path.name, temporary.stat().st_size, found[1])
+        with ThreadPoolExecutor(1) as aside:
+            crc = aside.submit(_crc_as_written, temporary, places)
+            sync(temporary)
+        stored = Stored(path.name, temporary.stat().st_size, crc.result())
         os.replace(temporary, path)
         return stored
     except BaseException:
@@ -101,17 +96,26 @@ def _crc(path: Path) -> int:
     return crc
 
 
-def _crc_expected(path: Path, places: Sequence[tuple[int, np.ndarray]]) -> int:
-    """Of a file whose arrays are as they are in memory: only what lies between them is read."""
-    crc, position = 0, 0
+def _crc_as_written(path: Path, places: Sequence[tuple[int, np.ndarray]]) -> int:
+    """Of a file whose arrays are compared with those in memory, piece by piece.
+
+    Raises:
+        OSError: They differ.
+    """
+    regions = [(offset, np.ascontiguousarray(array).reshape(-1).view(np.uint8)) for offset, array in places]
+    crc = position = 0
     with open(path, "rb", buffering=0) as stream:
-        for offset, array in sorted(places, key=lambda place: place[0]):
-            stream.seek(position)
-            crc = zlib.crc32(stream.read(offset - position), crc)
-            crc = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, crc)
-            position = offset + array.nbytes
-        stream.seek(position)
-        return zlib.crc32(stream.read(), crc)
+        while piece := stream.read(PIECE):
+            crc = zlib.crc32(piece, crc)
+            read = np.frombuffer(piece, np.uint8)
+            for offset, array in regions:
+                start, end = max(offset, position), min(offset + array.size, position + read.size)
+                if start < end and not np.array_equal(
+                    read[start - position : end - position], array[start - offset : end - offset]
+                ):
+                    raise OSError(f"'{path.name}' does not hold what was written to it")
+            position += read.size
+    return crc
 
 
 def sync(path: Path) -> None:
