@@ -26,7 +26,7 @@ from qdist.runs.results import FORMAT_OF_HDF5, write_attribute
 FORMAT = 1
 HEAD = 512
 """Bytes in front of the HDF5 part of a master."""
-HEAD_TEXT = re.compile(rb"qdist checkpoint, format (\d{1,9}), crc32 of the rest ([0-9a-f]{8})\n")
+HEAD_TEXT = re.compile(rb"qdist checkpoint, format ([1-9]\d{0,8}), crc32 of the rest ([0-9a-f]{8})\n")
 MASTER_NAME = re.compile(r"(\d{8})\.h5")
 BLOCKS_NAME = re.compile(r"(\d{8})\.rank(\d+)\.h5")
 TEMPORARY = ".tmp"
@@ -58,6 +58,11 @@ def master_name(serial: int) -> str:
 
 def blocks_name(serial: int, rank: int) -> str:
     return f"{serial:08d}.rank{rank}.h5"
+
+
+def serial_of(master: Path) -> int:
+    """The number in the name of a master."""
+    return int(master.name.removesuffix(".h5"))
 
 
 def write_blocks(path: Path, run: str, blocks: Mapping[str, np.ndarray]) -> Stored:
@@ -284,18 +289,29 @@ def mapped(path: Path, dataset: str, shape: tuple[int, ...], dtype: np.dtype) ->
 
 
 def masters(folder: Path) -> list[tuple[int, Path]]:
-    """Serial numbers and paths of the masters in a folder, the newest first."""
+    """Serial numbers and paths of the masters in a folder, the newest first.
+
+    Raises:
+        QdistError: The folder cannot be read.
+    """
     if not folder.is_dir():
         return []
-    found = ((MASTER_NAME.fullmatch(path.name), path) for path in folder.iterdir())
+    try:
+        found = [(MASTER_NAME.fullmatch(path.name), path) for path in folder.iterdir()]
+    except OSError as error:
+        raise QdistError(
+            f"A folder of checkpoints must be readable, but '{folder}' is not: {error.strerror}. Mend it, or name "
+            "another result with `--out FILE.h5`."
+        ) from None
     return sorted(((int(match[1]), path) for match, path in found if match is not None), reverse=True)
 
 
 def remove(folder: Path, serial: int) -> None:
-    """Remove a checkpoint: its master first, so that it is never half there."""
-    (folder / master_name(serial)).unlink(missing_ok=True)
-    for path in folder.glob(f"{serial:08d}.rank*"):
-        path.unlink(missing_ok=True)
+    """Remove a checkpoint: its master first, so that it is never half there. If that is impossible, it stays."""
+    with contextlib.suppress(OSError):
+        (folder / master_name(serial)).unlink(missing_ok=True)
+        for path in folder.glob(f"{serial:08d}.rank*"):
+            path.unlink(missing_ok=True)
 
 
 def tidy(folder: Path) -> None:
@@ -306,4 +322,5 @@ def tidy(folder: Path) -> None:
         stem = path.name.removesuffix(TEMPORARY)
         is_temporary = path.name != stem and (MASTER_NAME.fullmatch(stem) or BLOCKS_NAME.fullmatch(stem))
         if is_temporary or (blocks is not None and int(blocks[1]) not in whole):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
