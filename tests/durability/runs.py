@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -154,11 +154,10 @@ def started(*arguments, ranks=1, **options):
     try:
         yield process
     finally:
-        for pid in (process.pid, *family(process.pid)):
-            try:
+        # A process that has ended may have left its number to another.
+        for pid in (process.pid, *family(process.pid)) if process.poll() is None else ():
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         process.wait()
 
 
