@@ -16,7 +16,7 @@ from tests.sample_results import repeater_chain
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SWEEP = "02_draw_a_sweep"
-FIGURES = {"01_read_a_result": 2, SWEEP: 2, "03_follow_correlations": 1}
+FIGURES = {"01_read_a_result": 2, SWEEP: 2, "03_follow_correlations": 1, "04_open_a_checkpoint": 2}
 
 
 def link_sweep(lengths="[5e3, 35e3, 75e3]", lifetimes="[0.003, 0.03]"):
