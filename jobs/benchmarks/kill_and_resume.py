@@ -182,7 +182,9 @@ def kill_some(process: subprocess.Popen[bytes], whom: str, rng: random.Random) -
     until = time.monotonic() + 10
     while any(map(is_alive, family)) and time.monotonic() < until:
         time.sleep(0.01)
-    for pid in (process.pid, *family):
+    if process.poll() is None:
+        kill(process.pid)
+    for pid in filter(is_alive, family):
         kill(pid)
     process.wait()
     return was_there and process.returncode != 0
@@ -248,20 +250,21 @@ def leg(chain: Chain, ranks: int, rng: random.Random, *, is_to_die: bool) -> boo
     resume: list[str] = []
     if masters(names(chain.checkpoints)) and rng.random() < 0.5:
         resume = ["resume", rng.choice(["job.h5", "job.checkpoints"])]
-    is_time = moment(at, chain, rng)
+    is_time, killed = moment(at, chain, rng), False
     process, until = start(chain, ranks, resume=resume), time.monotonic() + PATIENCE
     while process.poll() is None:
         if is_to_die and is_time():
             if kill_some(process, whom, rng):
                 chain.kills.append(f"{at}: {whom}")
+                killed = True
             break
         if time.monotonic() > until:
             kill_some(process, "all", rng)
             chain.wrong.append(f"leg {len(chain.ranks) - 1} did not end in {PATIENCE:g} s")
             return True
         time.sleep(0.0002)
-    if process.returncode > 0 and not (chain.kills and is_to_die):
-        chain.wrong.append(f"leg {len(chain.ranks) - 1} ended with exit code {process.returncode}")
+    if process.returncode and not killed:
+        chain.wrong.append(f"leg {len(chain.ranks) - 1} ended by itself with exit code {process.returncode}")
         return True
     if masters(names(chain.checkpoints)) and not (found := examine(chain.checkpoints)).is_whole:
         chain.wrong.append(f"after leg {len(chain.ranks) - 1}: {' '.join(found.lines)}")
