@@ -16,6 +16,7 @@ from qdist.runs.checkpoints.keeper import Stopped
 from qdist.runs.checkpoints.resuming import Checkpoints, folder_of
 from qdist.runs.cli import main
 from qdist.runs.execute import run
+from qdist.runs.jobfiles.reader import read_job
 from qdist.runs.results import read_result
 from tests.threads import run_ranks
 from tests.tolerances import TOLERANCE
@@ -88,7 +89,9 @@ def on_ranks(ranks, job, *, stop_after=None, named=False, **options):
 
     With `stop_after`, somebody asks to stop at so many steps; the path of the checkpoint is returned then.
     """
-    told = []
+    told, path = [], job
+    # Before there are threads: the parser of circuits silences stdout, which all of them share.
+    job = read_job(path)
 
     def work(comm):
         count = [0]
@@ -98,11 +101,11 @@ def on_ranks(ranks, job, *, stop_after=None, named=False, **options):
             return "SIGUSR1" if stop_after is not None and count[0] >= stop_after else None
 
         kept = Checkpoints(
-            folder_of(job.with_suffix(".h5")),
+            folder_of(path.with_suffix(".h5")),
             asked=asked,
             tell=told.append if comm.rank == 0 else lambda _: None,
-            live=job.with_suffix(".h5"),
-            job=str(job) if named else "",
+            live=path.with_suffix(".h5"),
+            job=str(path) if named else "",
             **options,
         )
         try:

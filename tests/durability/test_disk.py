@@ -54,7 +54,7 @@ def test_a_run_on_a_full_disk_ends_with_a_sentence_and_goes_on_when_there_is_spa
     if ranks > 1 and not MPIEXEC.exists():
         pytest.skip("no mpiexec beside this Python: pip install 'qdist[mpich]'")
     job = write_job(small_disk, "exact", replaced={"every_steps = 4": "every_steps = 1"})
-    on_ranks(ranks, job, stop_after=20 if ranks == 1 else 12, named=True)
+    on_ranks(ranks, job, stop_after=6 if ranks == 1 else 12, named=True)
     before = masters(job)
     fill(small_disk, int(left * MEGABYTE))
     with started("run", job, "--resume", ranks=ranks) as process:

@@ -9,6 +9,7 @@ from qdist.errors import QdistError
 from qdist.runs.checkpoints.resuming import folder_of
 from qdist.runs.checkpoints.stored import read_checkpoint
 from qdist.runs.execute import run
+from qdist.runs.jobfiles.reader import read_job
 from qdist.runs.results import write_result
 from tests.durability.runs import (
     JOBS,
@@ -29,7 +30,7 @@ STEPS = {"exact": 3, "chain": 5, "sampled": 2, "postselected": 3, "sweep": 2}
 
 
 def undisturbed(folder, kind, ranks):
-    job = write_job(folder / "undisturbed", kind)
+    job = read_job(write_job(folder / "undisturbed", kind))
     return run_ranks(ranks, lambda comm: run(job, comm=comm, keep_state=False))[0]
 
 
