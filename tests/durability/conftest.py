@@ -5,7 +5,7 @@ import pytest
 
 def pytest_addoption(parser):
     parser.addoption("--flips", type=int, default=60, help="bytes of checkpoints that are flipped, one at a time")
-    parser.addoption("--kills", type=int, default=8, help="runs that are killed")
+    parser.addoption("--kills", type=int, default=5, help="runs that are killed")
 
 
 @pytest.fixture(scope="session")
@@ -16,4 +16,4 @@ def flips(pytestconfig):
 
 @pytest.fixture(scope="session")
 def kills(pytestconfig):
-    return pytestconfig.getoption("--kills", 8)
+    return pytestconfig.getoption("--kills", 5)
