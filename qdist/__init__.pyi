@@ -49,6 +49,7 @@ from .physics.states import (
     w_state,
     werner,
 )
+from .runs.checkpoints.keeper import Stopped
 from .runs.checkpoints.resuming import Checkpoints
 from .runs.checkpoints.stored import Checkpoint, read_checkpoint
 from .runs.execute import run
@@ -95,6 +96,7 @@ __all__ = [
     "Saving",
     "Send",
     "State",
+    "Stopped",
     "Sweep",
     "Test",
     "Twirl",
