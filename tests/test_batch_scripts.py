@@ -197,8 +197,9 @@ def test_the_lines_that_make_a_folder_of_an_array_make_one_job_for_each_value(tm
     shutil.copy(JOBS / "link_sweep.toml", tmp_path)
     text = (JOBS / "sweep_array.sbatch").read_text()
     typed = "\n".join(re.findall(r"^#     (.*)", text, re.MULTILINE))
-    (tmp_path / "sbatch").write_text("#!/bin/sh\n")
-    (tmp_path / "sbatch").chmod(0o755)
+    for name in ("sbatch", "qdist"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
     subprocess.run(["bash", "-euc", typed], cwd=tmp_path, env=os.environ | {"PATH": path}, check=True)
     made = sorted((tmp_path / "sweep").iterdir())

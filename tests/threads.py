@@ -1,6 +1,7 @@
 """Ranks that are threads of one process, for tests: the same calls as over MPI, no launcher."""
 
 import functools
+import pickle
 import queue
 import threading
 import time
@@ -131,8 +132,12 @@ class ThreadComm:
     def broadcast(self, value, root=0):
         return self.gather(value)[root]
 
-    @_timed
     def gather(self, value):
+        # Pickled, as MPI does it: what one rank changes is not changed on the others.
+        return [pickle.loads(one) for one in self._share(pickle.dumps(value))]
+
+    @_timed
+    def _share(self, value):
         self.group.slots[self.rank] = value
         self.group.wait()
         values = list(self.group.slots)
@@ -148,10 +153,10 @@ class ThreadComm:
         return blocks
 
     def split(self, color):
-        colors = self.gather(color)
+        colors = self._share(color)
         members = [rank for rank in range(self.size) if colors[rank] == color]
         made = self.world.group(len(members)) if self.rank == members[0] else None
-        group = self.gather(made)[members[0]]
+        group = self._share(made)[members[0]]
         rank = members.index(self.rank)
         return ThreadComm(
             self.world, group, rank, len(members), self.local_rank, self.local_size, self.traffic, self.is_gpu_aware

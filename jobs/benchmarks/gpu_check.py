@@ -1,4 +1,4 @@
-"""What `gpu_check.sh` runs: tests on the GPU, one state on one rank and on two that share it, and timings.
+"""What `gpu_check.sh` runs: tests on the GPU, one state on one rank and on two that share it, a stopped run, timings.
 
 Two ranks on one GPU are a test of the path that a GPU for each rank takes: own process, own block, exchange staged on
 the host. Their seconds say little, as they wait for one another.
@@ -14,7 +14,9 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -185,6 +187,52 @@ def runs(cases, references, platform_name, say):
     return found
 
 
+# A run that is stopped and goes on.
+
+
+def on_leg(folder, qubits, precision, stop_after):
+    """A run, or the rest of one if there is a checkpoint; it stops after some steps if that is not 0."""
+    import qdist as qd
+    from qdist.runs.checkpoints.keeper import Stopped
+
+    with qd.connected(os.environ) as comm:
+        steps = iter(range(stop_after - 1, -1, -1) if stop_after else ())
+        options = qd.Checkpoints(folder, resume=True, asked=lambda: "the check" if next(steps, -1) == 0 else None)
+        job = replace(job_of(qubits, 4, precision), saving=qd.Saving(every_steps=10**6))
+        try:
+            result = qd.run(job, comm=comm, checkpoints=options)
+            found = {"numbers": numbers_of(result), "resumed": int(result.attributes["resumed"])}
+        except Stopped as stopped:
+            found = {"stopped": stopped.by, "seconds": time.perf_counter()}
+        import jax
+
+        if comm.rank == 0:
+            print(json.dumps(found | {"device": str(jax.devices()[0])}))
+
+
+def legs(qubits, say):
+    """A run that was stopped on the GPU goes on there with the same bits, on two ranks or a CPU to rounding."""
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        for precision in ("float32", "float64"):
+            whole = finish(start([__file__, "--leg", Path(name) / f"none_{precision}", qubits, precision, 0]))
+            folder = Path(name) / precision
+            stopped = finish(start([__file__, "--leg", folder, qubits, precision, 18]))
+            checkpoint = sum(path.stat().st_size for path in folder.iterdir()) if folder.is_dir() else 0
+            for where, ranks, environ in (("1 rank", 0, {}), ("2 ranks", 2, {}), ("CPU", 0, {"JAX_PLATFORMS": "cpu"})):
+                row = {"precision": precision, "goes_on": where, "checkpoint_bytes": checkpoint, "is_right": False}
+                rows.append(row)
+                one = finish(start([__file__, "--leg", folder, qubits, precision, 0], ranks, **environ))
+                if whole is None or stopped is None or one is None or "stopped" not in stopped or one["resumed"] != 1:
+                    say(f"{qubits} qubits in {precision}, stopped, on {where}: FAILED")
+                    continue
+                row |= {"qubits": qubits, "device": one["device"]}
+                row["error"] = max(abs(a - b) for a, b in zip(one["numbers"], whole["numbers"], strict=True))
+                row["is_right"] = row["error"] <= (0 if where == "1 rank" else TOLERANCE[precision])
+                say(f"{qubits} qubits in {precision}, stopped, on {where}: differs by {row['error']:.1e}")
+    return rows
+
+
 # Timings.
 
 
@@ -309,6 +357,10 @@ def table(record):
         else:
             cells += ["FAILED", *"–––––"]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
+    lines += ["", "| stopped and resumed | precision | goes on on | differs by |", "|---|---|---|---|"]
+    for row in record["legs"]:
+        difference = f"{row['error']:.1e}" if "error" in row else "FAILED"
+        lines.append(f"| {row.get('qubits', '')} qubits | {row['precision']} | {row['goes_on']} | {difference} |")
     lines += [
         "",
         "| qubits | digits | ms a pass | of copy bandwidth | bytes beside the vector |",
@@ -352,12 +404,13 @@ def main():
 
     record = {"date": date.today().isoformat(), **identity, "versions": versions(), "cores": os.cpu_count()}
     record["tests"] = tests(say)
+    record["legs"] = legs(cases[0][0], say)
     record["runs"] = runs(cases, {key: lambda key=key: reference(key) for key in waiting}, platform_name, say)
     sizes = (10, 11) if options.cpu else (10, 11, 12, 13, 14, 15)
     measuring = [__file__, "--measure", 2**24 if options.cpu else COPY_BYTES, *sizes]
     record["measured"] = finish(start(measuring))
     say("measured")
-    wrong = [row for row in (*record["tests"], *record["runs"]) if not row["is_right"]]
+    wrong = [row for row in (*record["tests"], *record["runs"], *record["legs"]) if not row["is_right"]]
     if record["measured"] is None or record["measured"]["relative_errors"]["update"] > 1e-6:
         wrong.append("measured")
     record |= {"is_right": not wrong, "seconds": round(time.perf_counter() - began)}
@@ -378,6 +431,8 @@ if __name__ == "__main__":
             by_numpy(int(qubits), int(depth))
         case ["--on-rank", qubits, depth, precision]:
             on_rank(int(qubits), int(depth), precision)
+        case ["--leg", folder, qubits, precision, stop_after]:
+            on_leg(folder, int(qubits), precision, int(stop_after))
         case ["--measure", copied, *sizes]:
             measure([int(n) for n in sizes], int(copied))
         case _:

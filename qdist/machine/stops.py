@@ -11,9 +11,9 @@ from qdist.machine.coherence import Digits
 from qdist.machine.layout import index_bits
 from qdist.machine.plan import Draw, Load, Merge, Operation, Part, Plan, Scale, Stop, Transfer, entries
 
-SPACING = 2**31
-"""Bytes that each rank reads and writes between two stops: a second or two."""
-SPACING_PASSES = 32
+SPACING = 2**29
+"""Bytes that each rank reads and writes between two stops: about a second."""
+SPACING_PASSES = 16
 """Passes over the largest cluster between two stops: a remap takes about as long as one or two of them."""
 
 

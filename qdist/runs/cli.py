@@ -44,15 +44,15 @@ class _Commands(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         from qdist.errors import QdistError
-        from qdist.runs.launch import Together, printable
+        from qdist.runs.launch import Together
 
         try:
             return super().invoke(ctx)
         except Together as end:
-            typer.echo(printable(str(end)), err=True)
+            _tell(str(end))
             raise typer.Exit(AGAIN) from None
         except QdistError as error:
-            typer.echo(printable(str(error)), err=True)
+            _tell(str(error))
             raise typer.Exit(WRONG) from None
         except KeyboardInterrupt:
             # A progress bar may stand on this line.
@@ -242,12 +242,16 @@ def _run_job(comm: "Comm", job: Path, target: Path, *, resume: bool, fork: bool)
 def _tell(sentence: str) -> None:
     from qdist.runs.launch import printable
 
-    typer.echo(printable(sentence), err=True)
+    try:
+        typer.echo(printable(sentence), err=True)
+    except OSError:
+        # The terminal is gone, or the disk of the log is full: the run and its exit code are what counts.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _say_asked(signal: str) -> None:
     how = "Ctrl-C again" if signal == "SIGINT" else "Another signal"
-    typer.echo(f"\n{signal}: stopping with a checkpoint at the next step. {how} ends the run at once.", err=True)
+    _tell(f"{signal}: stopping with a checkpoint at the next step. {how} ends the run at once.")
 
 
 @app.command()

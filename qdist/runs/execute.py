@@ -19,7 +19,7 @@ from qdist.machine.stops import index_of, parts_at
 from qdist.network.draws import Draws
 from qdist.runs.checkpoints.keeper import NOTHING, Keeps
 from qdist.runs.checkpoints.outline import outline_of
-from qdist.runs.checkpoints.resuming import Checkpoints, check_going_on, opened
+from qdist.runs.checkpoints.resuming import Checkpoints, check_going_on, check_sweep, opened, outline_of_first
 from qdist.runs.checkpoints.standing import BEGINNING, Outline, Standing
 from qdist.runs.checkpoints.stored import Checkpoint
 from qdist.runs.ensemble import OF_THE_JOB, Ensemble
@@ -74,6 +74,8 @@ def run(
         return _run(job, comm, bar, keep_state, NOTHING, BEGINNING, None)
     keeper, checkpoint = opened(checkpoints, job.job(0) if isinstance(job, Sweep) else job, comm, text=job.text)
     standing = BEGINNING if checkpoint is None else checkpoint.standing
+    if checkpoint is not None:
+        agree(comm, partial(check_sweep, standing, job))
     result = _run(job, comm, bar, keep_state, keeper, standing, checkpoint)
     return replace(result, attributes={**result.attributes, "resumed": keeper.resumed})
 
@@ -91,10 +93,20 @@ def _run(
         return _run_job(job, comm, bar, keep_state, keeper, standing, checkpoint)
 
     def run_point(point: Job, part: Comm, keeper: Keeps, standing: Standing) -> Result:
+        # The steps of a sweep are its points: there is no reason to bring the ranks together inside of one.
+        point = replace(point, saving=replace(point.saving, every_steps=None))
         return _run_job(point, part, silent(), False, keeper, standing, checkpoint)
 
-    per_point = ranks_per_point(job, comm)
-    return run_sweep(job, run_point, comm, ranks_per_point=per_point, progress=bar, keeper=keeper, standing=standing)
+    return run_sweep(
+        job,
+        run_point,
+        comm,
+        ranks_per_point=ranks_per_point(job, comm),
+        progress=bar,
+        keeper=keeper,
+        standing=standing,
+        outline=cache(partial(outline_of_first, job)),
+    )
 
 
 def _run_job(

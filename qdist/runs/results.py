@@ -7,11 +7,13 @@ heap without a checksum.
 """
 
 import contextlib
+import glob
 import importlib.metadata
 import io
 import math
 import os
 import platform
+import re
 import secrets
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +38,7 @@ ABOUT = (
 FORMAT_OF_HDF5 = ("v110", "v110")  # for any HDF5 since 2016; before, the index of chunks had no checksum
 WHOLE_CHUNK = 2**20  # bytes; smaller arrays are one chunk, so that they have one checksum
 SWEEP = "sweep"  # the group of the swept fields
+NAME = 64  # letters of a result's name that its temporary file begins with
 AGAIN = "Restore it from a copy, or run the job again."
 
 
@@ -159,7 +162,19 @@ def _check_replaceable(target: Path) -> None:
 
 
 def _temporary(target: Path) -> Path:
-    return target.with_name(f".{target.name[:64]}.{secrets.token_hex(6)}.tmp")
+    return target.with_name(f".{target.name[:NAME]}.{secrets.token_hex(6)}.tmp")
+
+
+def remove_unfinished(path: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed while they wrote a result have left beside it."""
+    target = Path(path).resolve()
+    start = f".{target.name[:NAME]}."
+    if len(target.name) > NAME or not target.parent.is_dir():
+        return  # another result may begin with the same letters
+    for each in target.parent.glob(f"{glob.escape(start)}*.tmp"):
+        if re.fullmatch(r"[0-9a-f]{12}\.tmp", each.name.removeprefix(start)):
+            with contextlib.suppress(OSError):
+                each.unlink()
 
 
 def _cannot_write(path: str | os.PathLike[str], error: Exception) -> QdistError:

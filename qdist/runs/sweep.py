@@ -14,7 +14,7 @@ from qdist.errors import QdistError
 from qdist.machine.comm import SERIAL, Comm
 from qdist.machine.memory import available_bytes, in_units
 from qdist.runs.checkpoints.keeper import NOTHING, Keeps
-from qdist.runs.checkpoints.standing import BEGINNING, Standing
+from qdist.runs.checkpoints.standing import BEGINNING, Outline, Standing
 from qdist.runs.progress import Progress, silent
 from qdist.runs.results import Result
 from qdist.runs.schema import Axis
@@ -69,6 +69,11 @@ class Sweep:
     def __len__(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def paths(self) -> tuple[tuple[str, tuple[float, ...]], ...]:
+        """Path and values of each axis."""
+        return tuple((axis.path, axis.values) for axis in self.axes)
+
     def point(self, number: int) -> tuple[float, ...]:
         """The value of each axis at a point, numbered from 0."""
         if not 0 <= number < len(self):
@@ -105,6 +110,7 @@ def run_sweep(
     progress: Progress | None = None,
     keeper: Keeps = NOTHING,
     standing: Standing = BEGINNING,
+    outline: Callable[[], Outline | None] = lambda: None,
 ) -> Result:
     """Run all points and stack their results.
 
@@ -121,24 +127,24 @@ def run_sweep(
         progress: Counts points.
         keeper: Told when points are done, and by `run_point` what goes on inside of one if there is one group.
         standing: Which points are done, and where one under way stands.
+        outline: Of the plan of the first point, to tell one sweep from another.
 
     Raises:
         QdistError: A point failed: every rank raises the message of the first that did, which says where it is. Or the
             results do not fit into memory.
     """
     groups, group = _number_of_groups(comm, ranks_per_point), comm.rank // ranks_per_point
-    axes = tuple((axis.path, axis.values) for axis in sweep.axes)
-    if standing.axes and standing.axes != axes:
-        raise QdistError("The points of a sweep must be those of the checkpoint, but are others. Change [sweep] back.")
+    axes = sweep.paths
     started = time.perf_counter()
     bar = silent() if progress is None else progress
     part = comm.split(group)
     found: dict[int, Result] = dict(standing.points)
     left = [number for number in range(len(sweep)) if number not in found and number != standing.point]
     bar.start(len(sweep) - len(found))
+    keeper.begin(len(found))
 
     def now(point: int | None = None, inner: Standing = BEGINNING) -> Standing:
-        return replace(inner, axes=axes, points=found, point=point)
+        return replace(inner, axes=axes, points=found, point=point, first=outline())
 
     def run_inside(number: int, ranks: Comm, inner: Standing) -> Result:
         with sweep.located(number), keeper.inside(partial(now, number)):

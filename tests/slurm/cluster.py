@@ -122,7 +122,7 @@ class Cluster:
         return dict(word.split("=", 1) for word in words if "=" in word)
 
     def until(
-        self, condition: Callable[[], object], what: str, seconds: float = 60, while_running: str | None = None
+        self, condition: Callable[[], object], what: str, seconds: float = 120, while_running: str | None = None
     ) -> None:
         """Wait for a condition, in vain if a job that must run is over."""
         end = time.monotonic() + seconds
@@ -132,7 +132,7 @@ class Cluster:
             assert state == "RUNNING", f"Job {while_running} is {state}, but not yet: {what}.\n{self._logs()}"
             time.sleep(POLL)
 
-    def until_state(self, number: str, state: str, seconds: float = 60) -> None:
+    def until_state(self, number: str, state: str, seconds: float = 120) -> None:
         """Wait until a job is in a state; a job that is over and in another is an error."""
         over = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "BOOT_FAIL", "OUT_OF_MEMORY"} - {state}
 

@@ -18,9 +18,9 @@ import pytest
 from tests.slurm.cluster import ROOT, left_over, started, why_not
 from tests.tolerances import TOLERANCE
 
-QUBITS, LAYERS = 10, 30
-"""A run of several seconds and 134 steps: long enough for a signal in the middle."""
-ERRORS = np.linspace(0.001, 0.01, 16)
+QUBITS, LAYERS = 10, 20
+"""A run of several seconds and about 90 steps: long enough for a signal in the middle."""
+ERRORS = np.linspace(0.001, 0.01, 10)
 """The points of a sweep that takes as long."""
 
 JOB = """
@@ -68,10 +68,15 @@ def write_job(path, qubits=QUBITS, layers=LAYERS, errors=(), every=8):
     return path
 
 
+def command(*words):
+    """Run a command without Slurm."""
+    done = subprocess.run(words, timeout=120, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def run_here(qdist, job):
     """Run a job without Slurm; its correlators."""
-    done = subprocess.run([qdist, "run", str(job)], timeout=120, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    command(qdist, "run", str(job))
     return correlators(job.with_suffix(".h5"))
 
 
@@ -171,14 +176,15 @@ def test_an_array_over_a_sweep_gives_the_points_of_the_sweep_and_its_tasks_are_r
     interrupt(cluster, f"{number}_1", parts[1].with_suffix(".h5"))
     cluster.until_state(f"{number}_0", "COMPLETED")
     assert cluster.job(f"{number}_0")["Restarts"] == "0"
-    values = np.concatenate([correlators(part.with_suffix(".h5")) for part in parts])
-    np.testing.assert_array_equal(values, run_here(qdist, whole))
+    results = [str(part.with_suffix(".h5")) for part in parts]
+    command(qdist, "merge", *results, "--out", str(tmp_path / "all.h5"))
+    np.testing.assert_array_equal(correlators(tmp_path / "all.h5"), run_here(qdist, whole))
 
 
 def test_a_canceled_job_leaves_a_checkpoint_is_not_requeued_and_goes_on_when_submitted_again(
     cluster, uninterrupted, tmp_path
 ):
-    job = write_job(tmp_path / "long.toml", every=50)
+    job = write_job(tmp_path / "long.toml", every=30)
     number = cluster.submit("one_gpu.sbatch", "long.toml", cwd=tmp_path)
     checkpoints = tmp_path / "long.checkpoints"
     until_a_checkpoint(cluster, number, checkpoints)

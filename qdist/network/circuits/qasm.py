@@ -8,6 +8,7 @@ simulator would have to ignore (annotations, pragmas, calibrations, inputs, stre
 import contextlib
 import io
 import re
+import threading
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -22,6 +23,9 @@ from qdist.network.circuits.circuit import Circuit, Register
 from qdist.network.circuits.dialects import QASM2, QASM3, QASM3_ONLY_WORDS, Dialect
 from qdist.network.circuits.mistakes import Mistake
 from qdist.network.circuits.reader import ProgramReader
+
+_SILENCED = threading.Lock()
+"""Held while what the whole process prints goes nowhere: of two threads, the later would restore the wrong stream."""
 
 _VISITORS: dict[type, Callable[..., None]] = {
     ast.QuantumGate: gate_calls.call,
@@ -161,7 +165,7 @@ def _parsed(text: str, dialect: Dialect) -> ast.Program:
     # ANTLR prints what it finds wrong, besides raising it.
     silence = io.StringIO()
     try:
-        with contextlib.redirect_stderr(silence), contextlib.redirect_stdout(silence):
+        with _SILENCED, contextlib.redirect_stderr(silence), contextlib.redirect_stdout(silence):
             return parse(text)
     except QASM3ParsingError as error:
         raise _syntax_mistake(error, text) from None

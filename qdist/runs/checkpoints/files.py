@@ -9,9 +9,9 @@ import contextlib
 import io
 import os
 import re
-import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from qdist.runs.results import FORMAT_OF_HDF5, write_attribute
 FORMAT = 1
 HEAD = 512
 """Bytes in front of the HDF5 part of a master."""
-HEAD_TEXT = re.compile(rb"qdist checkpoint, format (\d{1,9}), crc32 of the rest ([0-9a-f]{8})\n")
+HEAD_TEXT = re.compile(rb"qdist checkpoint, format ([1-9]\d{0,8}), crc32 of the rest ([0-9a-f]{8})\n")
 MASTER_NAME = re.compile(r"(\d{8})\.h5")
 BLOCKS_NAME = re.compile(r"(\d{8})\.rank(\d+)\.h5")
 TEMPORARY = ".tmp"
@@ -60,11 +60,15 @@ def blocks_name(serial: int, rank: int) -> str:
     return f"{serial:08d}.rank{rank}.h5"
 
 
+def serial_of(master: Path) -> int:
+    """The number in the name of a master."""
+    return int(master.name.removesuffix(".h5"))
+
+
 def write_blocks(path: Path, run: str, blocks: Mapping[str, np.ndarray]) -> Stored:
     """Write arrays, one dataset each, and prove that they arrived: the file is read back before it gets its name.
 
-    The checksum of what should be there is computed from memory, that of what is there from the file, while the disk
-    is at work.
+    It is compared with what is in memory while the disk is at work.
 
     Raises:
         OSError: The file cannot be written, or holds something else than what was written. It is gone then.
@@ -78,14 +82,10 @@ def write_blocks(path: Path, run: str, blocks: Mapping[str, np.ndarray]) -> Stor
                 dataset = file.create_dataset(name, data=np.ascontiguousarray(array))
                 file.flush()
                 places.append((dataset.id.get_offset(), array))
-        found: list[int] = []
-        check = threading.Thread(target=lambda: found.extend((_crc_expected(temporary, places), _crc(temporary))))
-        check.start()
-        sync(temporary)
-        check.join()
-        if len(found) != 2 or found[0] != found[1]:
-            raise OSError(f"'{temporary.name}' does not hold what was written to it")
-        stored = Stored(path.name, temporary.stat().st_size, found[1])
+        with ThreadPoolExecutor(1) as aside:
+            crc = aside.submit(_crc_as_written, temporary, places)
+            sync(temporary)
+        stored = Stored(path.name, temporary.stat().st_size, crc.result())
         os.replace(temporary, path)
         return stored
     except BaseException:
@@ -101,17 +101,26 @@ def _crc(path: Path) -> int:
     return crc
 
 
-def _crc_expected(path: Path, places: Sequence[tuple[int, np.ndarray]]) -> int:
-    """Of a file whose arrays are as they are in memory: only what lies between them is read."""
-    crc, position = 0, 0
+def _crc_as_written(path: Path, places: Sequence[tuple[int, np.ndarray]]) -> int:
+    """Of a file whose arrays are compared with those in memory, piece by piece.
+
+    Raises:
+        OSError: They differ.
+    """
+    regions = [(offset, np.ascontiguousarray(array).reshape(-1).view(np.uint8)) for offset, array in places]
+    crc = position = 0
     with open(path, "rb", buffering=0) as stream:
-        for offset, array in sorted(places, key=lambda place: place[0]):
-            stream.seek(position)
-            crc = zlib.crc32(stream.read(offset - position), crc)
-            crc = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, crc)
-            position = offset + array.nbytes
-        stream.seek(position)
-        return zlib.crc32(stream.read(), crc)
+        while piece := stream.read(PIECE):
+            crc = zlib.crc32(piece, crc)
+            read = np.frombuffer(piece, np.uint8)
+            for offset, array in regions:
+                start, end = max(offset, position), min(offset + array.size, position + read.size)
+                if start < end and not np.array_equal(
+                    read[start - position : end - position], array[start - offset : end - offset]
+                ):
+                    raise OSError(f"'{path.name}' does not hold what was written to it")
+            position += read.size
+    return crc
 
 
 def sync(path: Path) -> None:
@@ -280,18 +289,29 @@ def mapped(path: Path, dataset: str, shape: tuple[int, ...], dtype: np.dtype) ->
 
 
 def masters(folder: Path) -> list[tuple[int, Path]]:
-    """Serial numbers and paths of the masters in a folder, the newest first."""
+    """Serial numbers and paths of the masters in a folder, the newest first.
+
+    Raises:
+        QdistError: The folder cannot be read.
+    """
     if not folder.is_dir():
         return []
-    found = ((MASTER_NAME.fullmatch(path.name), path) for path in folder.iterdir())
+    try:
+        found = [(MASTER_NAME.fullmatch(path.name), path) for path in folder.iterdir()]
+    except OSError as error:
+        raise QdistError(
+            f"A folder of checkpoints must be readable, but '{folder}' is not: {error.strerror}. Mend it, or name "
+            "another result with `--out FILE.h5`."
+        ) from None
     return sorted(((int(match[1]), path) for match, path in found if match is not None), reverse=True)
 
 
 def remove(folder: Path, serial: int) -> None:
-    """Remove a checkpoint: its master first, so that it is never half there."""
-    (folder / master_name(serial)).unlink(missing_ok=True)
-    for path in folder.glob(f"{serial:08d}.rank*"):
-        path.unlink(missing_ok=True)
+    """Remove a checkpoint: its master first, so that it is never half there. If that is impossible, it stays."""
+    with contextlib.suppress(OSError):
+        (folder / master_name(serial)).unlink(missing_ok=True)
+        for path in folder.glob(f"{serial:08d}.rank*"):
+            path.unlink(missing_ok=True)
 
 
 def tidy(folder: Path) -> None:
@@ -302,4 +322,5 @@ def tidy(folder: Path) -> None:
         stem = path.name.removesuffix(TEMPORARY)
         is_temporary = path.name != stem and (MASTER_NAME.fullmatch(stem) or BLOCKS_NAME.fullmatch(stem))
         if is_temporary or (blocks is not None and int(blocks[1]) not in whole):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)

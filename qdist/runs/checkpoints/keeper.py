@@ -118,6 +118,7 @@ class Keeper:
         asked: The name of the signal that asked this process to stop, if one did.
         live: Where the growing result is shown, if anywhere.
         previous: The serial number of the last checkpoint that is there.
+        damaged: The serial numbers of those that are not whole; they go when there is a new one.
         resumed: How often the run was resumed.
     """
 
@@ -131,11 +132,12 @@ class Keeper:
         asked: Callable[[], str | None],
         live: Path | None = None,
         previous: int = 0,
+        damaged: frozenset[int] = frozenset(),
         resumed: int = 0,
     ) -> None:
         self.resumed = resumed
         self._comm, self._folder, self._saving, self._identity = comm, folder, saving, identity
-        self._asked, self._live, self._serial = asked, live, previous
+        self._asked, self._live, self._serial, self._damaged = asked, live, previous, damaged
         self._wraps: list[Callable[[Standing], Standing]] = []
         self._saved_at = self._shown_at = time.monotonic()
         self._saved_done = self._shown_rows = 0
@@ -144,7 +146,7 @@ class Keeper:
     @contextmanager
     def inside(self, wrap: Callable[[Standing], Standing]) -> Iterator[None]:
         """Steps of a part of the run; `wrap` puts where that part stands into the whole."""
-        outer_done, self._saved_done = self._saved_done, 0
+        outer_done = self._saved_done
         self._wraps.append(wrap)
         try:
             yield
@@ -172,7 +174,8 @@ class Keeper:
 
     def _agreed(self, done: int) -> tuple[str | None, bool]:
         """Who asked any rank to stop, and whether a checkpoint is due."""
-        every, seconds = self._saving.every_steps, self._saving.every_seconds
+        # Of a sweep, points are counted, not what goes on inside of one.
+        every, seconds = None if self._wraps else self._saving.every_steps, self._saving.every_seconds
         is_due = every is not None and done - self._saved_done >= every
         is_due = is_due or (seconds is not None and time.monotonic() - self._saved_at >= seconds)
         if self._comm.size == 1:
@@ -287,9 +290,10 @@ class Keeper:
         )
 
     def _forget_old(self) -> None:
-        """Remove all but the newest, once the newest was read back."""
+        """Remove all but the newest whole ones, once the newest was read back."""
         serials = [serial for serial, _ in files.masters(self._folder)]
-        for serial in serials[self._saving.keep :]:
+        whole = [serial for serial in serials if serial not in self._damaged]
+        for serial in {*serials} - {*whole[: self._saving.keep]}:
             files.remove(self._folder, serial)
 
 

@@ -17,10 +17,12 @@ from qdist.runs.checkpoints import files
 from qdist.runs.checkpoints.files import Damaged
 from qdist.runs.checkpoints.keeper import Identity, Keeper
 from qdist.runs.checkpoints.outline import outline_of
-from qdist.runs.checkpoints.standing import Standing
+from qdist.runs.checkpoints.standing import Outline, Standing
 from qdist.runs.checkpoints.stored import Checkpoint, read_checkpoint
 from qdist.runs.job import Job
 from qdist.runs.launch import agree, on_first
+from qdist.runs.results import remove_unfinished
+from qdist.runs.sweep import Sweep
 
 if TYPE_CHECKING:
     from qdist.runs.prepare import Prepared
@@ -155,6 +157,38 @@ def _difference(old: str, new: str) -> str:
     return "its line ends were changed"
 
 
+def check_plan(stored: Outline, now: Outline) -> None:
+    """Raise unless a plan is the one of a checkpoint, up to rounding."""
+    if stored.shape != now.shape or not np.allclose(stored.sums, now.sums, TOLERANCE, TOLERANCE, equal_nan=True):
+        raise QdistError(
+            "The job must give the plan of the checkpoint, but gives another one: a file that it names was changed, "
+            "or another version of qdist wrote the checkpoint. Use the same files and version, or start from the "
+            "beginning."
+        )
+
+
+def check_sweep(standing: Standing, job: Job | Sweep) -> None:
+    """Raise unless a job has the points of the checkpoint; a job without a sweep goes on from one without.
+
+    Raises:
+        QdistError: It has other points, or gives another plan for the first.
+    """
+    if standing.axes != (job.paths if isinstance(job, Sweep) else ()):
+        raise QdistError(
+            "The points of [sweep] must be those of the checkpoint, but are others. Change it back, or start from the "
+            "beginning."
+        )
+    if isinstance(job, Sweep) and standing.first is not None:
+        check_plan(standing.first, outline_of_first(job))
+
+
+def outline_of_first(sweep: Sweep) -> Outline:
+    """Of the plan of the first point of a sweep."""
+    from qdist.runs.prepare import prepare
+
+    return outline_of(prepare(sweep.job(0), keep_state=False).plan)
+
+
 def check_going_on(standing: Standing, prepared: "Prepared") -> None:
     """Raise unless a run under way can go on in a plan: it is the one that it began, or, in a fork, close enough.
 
@@ -165,19 +199,16 @@ def check_going_on(standing: Standing, prepared: "Prepared") -> None:
     assert prepared.whole is not None
     plan, done = prepared.whole, standing.done
     if standing.outline is not None:
-        now = outline_of(plan)
-        if standing.outline.shape != now.shape or not np.allclose(
-            standing.outline.sums, now.sums, TOLERANCE, TOLERANCE, equal_nan=True
-        ):
-            raise QdistError(
-                "The job must give the plan of the checkpoint, but gives another one: a file that it names was "
-                f"changed, or another version of qdist wrote the checkpoint, after {done} steps. Use the same files "
-                "and version, or start from the beginning."
-            )
+        check_plan(standing.outline, outline_of(plan))
     if standing.batch != prepared.batch:
         raise QdistError(
             f"Batches must have as many shots as before the checkpoint, {standing.batch}, but have {prepared.batch}. "
             "Start from the beginning."
+        )
+    if standing.batch is not None and done * standing.batch >= prepared.job.shots:
+        raise QdistError(
+            f"`shots` must be more than were drawn before the checkpoint, {done * standing.batch}, but is "
+            f"{prepared.job.shots}. Raise it, or start from the beginning."
         )
     if standing.evolution is None:
         return
@@ -190,6 +221,13 @@ def check_going_on(standing: Standing, prepared: "Prepared") -> None:
             f"The job must be at the same point after {done} operations as the one of the checkpoint, but has other "
             "records, pairs or heralds before it. Change only what comes later, or start from the beginning."
         )
+
+
+def _tidy(folder: Path, live: Path | None) -> None:
+    """Remove what killed processes have left half written."""
+    files.tidy(folder)
+    if live is not None:
+        remove_unfinished(live)
 
 
 def opened(checkpoints: Checkpoints, job: Job, comm: Comm, *, text: str) -> tuple[Keeper, Checkpoint | None]:
@@ -211,17 +249,19 @@ def opened(checkpoints: Checkpoints, job: Job, comm: Comm, *, text: str) -> tupl
     identity = Identity(text, place, out, job.precision, job.mode, job.seed)
     if not checkpoints.resume:
         on_first(comm, lambda: check_unused(folder))
-    on_first(comm, lambda: files.tidy(folder))
+    on_first(comm, lambda: _tidy(folder, live))
     checkpoint, complaints = last_whole(folder, comm) if checkpoints.resume else (None, [])
     for complaint in complaints:
         checkpoints.tell(f"{complaint} Going on from the checkpoint before it.")
     if checkpoint is not None:
         agree(comm, partial(check_same, checkpoint, identity, fork=checkpoints.fork))
         if checkpoints.fork:
-            checkpoint = replace(checkpoint, standing=replace(checkpoint.standing, outline=None))
+            checkpoint = replace(checkpoint, standing=replace(checkpoint.standing, first=None, outline=None))
         checkpoints.tell(f"Going on from '{checkpoint.path}'.")
     elif checkpoints.resume:
         checkpoints.tell(f"There is no checkpoint in '{folder}': starting from the beginning.")
+    serials = [serial for serial, _ in comm.broadcast(files.masters(folder))]
+    whole = 0 if checkpoint is None else files.serial_of(checkpoint.path)
     keeper = Keeper(
         comm,
         folder,
@@ -229,7 +269,8 @@ def opened(checkpoints: Checkpoints, job: Job, comm: Comm, *, text: str) -> tupl
         identity,
         asked=checkpoints.asked,
         live=live,
-        previous=max((serial for serial, _ in comm.broadcast(files.masters(folder))), default=0),
+        previous=max(serials, default=0),
+        damaged=frozenset(serial for serial in serials if serial > whole),
         resumed=0 if checkpoint is None else checkpoint.attributes["resumed"] + 1,
     )
     return keeper, checkpoint

@@ -1,5 +1,6 @@
 """Signals that ask a run to stop: the first is remembered until the next step, the second ends the process at once."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -49,7 +50,9 @@ def listening(say: Callable[[str], None]) -> Iterator[Asked]:
                 # What the system does of itself: a shell and a batch system see which signal it was.
                 os.kill(os.getpid(), signal.SIGKILL) if sys.platform == "win32" else os._exit(128 + heard[0])
             asked.by = signal.Signals(heard[0]).name
-            say(asked.by)
+            # Whoever cannot be told must not keep this thread from hearing the second signal.
+            with contextlib.suppress(Exception):
+                say(asked.by)
 
     before = {number: signal.signal(number, lambda *_: None) for number in ASKING}
     old = signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)

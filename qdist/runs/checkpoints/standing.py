@@ -41,6 +41,7 @@ class Standing:
         point: The point that is under way, if all ranks share it.
         done: Operations of the plan that are done, or batches of shots.
         batch: Shots in a batch.
+        first: Outline of the plan of the first point of a sweep.
         outline: Of the plan that is under way.
         ensemble: Sums over the shots of the batches that are done.
         evolution: Where the plan has led.
@@ -52,6 +53,7 @@ class Standing:
     point: int | None = None
     done: int = 0
     batch: int | None = None
+    first: Outline | None = None
     outline: Outline | None = None
     ensemble: Ensemble | None = None
     evolution: Evolution | None = None
@@ -63,14 +65,15 @@ BEGINNING = Standing()
 
 def plain_standing(standing: Standing) -> dict[str, Any]:
     """As lists and mappings of numbers, text and arrays, without the vectors."""
-    outline, ensemble, evolution = standing.outline, standing.ensemble, standing.evolution
+    ensemble, evolution = standing.ensemble, standing.evolution
     return {
         "axes": [[path, list(values)] for path, values in standing.axes],
         "points": _plain_points(standing.points),
         "point": standing.point,
         "done": standing.done,
         "batch": standing.batch,
-        "outline": None if outline is None else {"shape": outline.shape, "sums": outline.sums},
+        "first": _plain_outline(standing.first),
+        "outline": _plain_outline(standing.outline),
         "ensemble": None if ensemble is None else _plain_ensemble(ensemble),
         "evolution": None if evolution is None else _plain_evolution(evolution),
     }
@@ -82,17 +85,26 @@ def full_standing(plain: Mapping[str, Any]) -> Standing:
     Raises:
         KeyError, TypeError, ValueError: Something is missing or is of another type.
     """
-    outline, ensemble, evolution = plain["outline"], plain["ensemble"], plain["evolution"]
+    ensemble, evolution = plain["ensemble"], plain["evolution"]
     return Standing(
         axes=tuple((str(path), tuple(values)) for path, values in plain["axes"]),
         points=_full_points(plain["points"]),
         point=None if plain["point"] is None else int(plain["point"]),
         done=int(plain["done"]),
         batch=None if plain["batch"] is None else int(plain["batch"]),
-        outline=None if outline is None else Outline(str(outline["shape"]), np.asarray(outline["sums"], float)),
+        first=_full_outline(plain["first"]),
+        outline=_full_outline(plain["outline"]),
         ensemble=None if ensemble is None else _full_ensemble(ensemble),
         evolution=None if evolution is None else _full_evolution(evolution),
     )
+
+
+def _plain_outline(outline: Outline | None) -> dict[str, Any] | None:
+    return None if outline is None else {"shape": outline.shape, "sums": outline.sums}
+
+
+def _full_outline(plain: Mapping[str, Any] | None) -> Outline | None:
+    return None if plain is None else Outline(str(plain["shape"]), np.asarray(plain["sums"], float))
 
 
 def _plain_evolution(evolution: Evolution) -> dict[str, Any]:

@@ -194,9 +194,10 @@ def read_checkpoint(path: str | Path, comm: Comm = SERIAL) -> Checkpoint:
         QdistError: There is no checkpoint.
     """
     path = Path(path)
-    if path.is_dir():
+    is_folder = path.is_dir() and files.MASTER_NAME.fullmatch(path.name) is None
+    if is_folder:
         path = next((master for _, master in files.masters(path)), path)
-    if not path.is_file():
+    if not path.exists() or (is_folder and path.is_dir()):
         raise QdistError(f"A checkpoint must be there, but '{path}' is none. `qdist run` writes them while it runs.")
     attributes, stored, plain = files.read_master(path)
     complaints = []

@@ -48,6 +48,8 @@ def _result(path: Path) -> Examined:
     try:
         result = read_result(path)
     except QdistError as error:
+        if not path.exists():
+            raise
         damaged, whole = damaged_arrays(path)
         lines = [str(error)]
         lines += [f"Damaged: {', '.join(damaged)}."] if damaged else []
