@@ -1,6 +1,7 @@
 """Each notebook runs from its first cell to its last on a small result, and is kept without outputs."""
 
 import os
+import re
 from pathlib import Path
 
 import nbformat
@@ -8,10 +9,14 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+import qdist as qd
+from qdist.machine import sharding
+from qdist.runs.checkpoints import keeper
 from qdist.runs.execute import run
 from qdist.runs.jobfiles.reader import parse_job
 from qdist.runs.results import write_result
 from tests.sample_results import repeater_chain
+from tests.threads import run_ranks
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -31,9 +36,10 @@ def execute(monkeypatch):
     """A function that runs a notebook in its folder, where `QDIST_RESULT` is the result it should look at."""
     # The kernel is another process: it does not inherit the paths that pytest has added to this one.
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "kernels")]))
+    monkeypatch.delenv("QDIST_CHECKPOINT", raising=False)
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
 
-    def executed(path, result):
+    def executed(path, result=""):
         monkeypatch.setenv("QDIST_RESULT", str(result))
         notebook = nbformat.read(path, as_version=4)
         client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}})
@@ -91,3 +97,41 @@ def test_notebooks_use_public_names_only():
         code = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
         assert "qdist.runs" not in code, path.name
         assert "import qdist as qd\n" in code, path.name
+
+
+def printed(notebook):
+    return " ".join(
+        output.get("text", output.get("data", {}).get("text/plain", ""))
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+    )
+
+
+def test_the_fourth_notebook_shows_the_clusters_and_ends_as_a_run_that_never_stopped(execute):
+    notebook = execute(NOTEBOOKS[3])
+    text = printed(notebook)
+    assert "Stopped by the reader with the checkpoint 00000014.h5." in text
+    assert re.search(r"n0/0 n1/0 n2/0 n3/0 +a +512 +4096", text)
+    same, names = map(int, re.search(r"(\d+) of (\d+) arrays are equal bit for bit", text).groups())
+    assert same == names > 20
+
+
+@pytest.mark.parametrize("name", ["ring.checkpoints", "ring.checkpoints/00000002.h5"])
+def test_the_fourth_notebook_opens_a_checkpoint_that_several_ranks_wrote_and_leaves_it_alone(
+    execute, monkeypatch, tmp_path, name
+):
+    monkeypatch.setattr(sharding, "SPLIT_ENTRIES", 64)
+    monkeypatch.setattr(keeper, "INLINE_BYTES", 64)
+    folder = tmp_path / "ring.checkpoints"
+    network = qd.ring(4, qubits=2, device=qd.device("neutral_atom"), link={"length": 1e3, "success_probability": 1.0})
+    program = qd.protocols.ghz_state(network)
+    job = qd.Job(program=program, network=network, saving=qd.Saving(every_steps=4))
+    run_ranks(2, lambda comm: qd.run(job, comm=comm, keep_state=False, checkpoints=qd.Checkpoints(folder)))
+    assert list(folder.glob("*.rank1.h5"))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setenv("QDIST_CHECKPOINT", str(tmp_path / name))
+    notebook = execute(NOTEBOOKS[3])
+    assert sum("image/png" in content for content in contents(notebook)) == 2
+    assert "ranks          2" in printed(notebook)
+    assert "To go on with this one: qdist resume" in printed(notebook)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

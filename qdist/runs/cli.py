@@ -307,6 +307,8 @@ def show(
     from qdist.runs.views.show import describe
 
     if follow:
+        if not result.exists() and result.parent.is_dir():
+            _tell(f"{result} is not there yet: waiting for it. Ctrl-C ends this.")
         for line in followed(result):
             typer.echo(line)
     typer.echo(describe(read_result(result), result), nl=False)

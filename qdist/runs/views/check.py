@@ -1,5 +1,8 @@
 """What is damaged in a result or in a folder of checkpoints, in sentences."""
 
+import contextlib
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +12,9 @@ from qdist.runs.checkpoints.files import Damaged
 from qdist.runs.checkpoints.resuming import folder_of
 from qdist.runs.checkpoints.stored import Checkpoint, read_checkpoint
 from qdist.runs.results import damaged_arrays, read_result
+from qdist.runs.views.text import WIDTH, bytes_text, counted, printable
+
+UNKNOWN = "Not known to this qdist, and not read"
 
 
 @dataclass(frozen=True)
@@ -27,8 +33,11 @@ def examine(path: Path) -> Examined:
     """
     if path.is_dir():
         return _folder(path)
-    if files.MASTER_NAME.fullmatch(path.name) and path.parent.is_dir() and _is_master(path):
+    if files.MASTER_NAME.fullmatch(path.name) and _is_master(path):
         return _checkpoint(path)
+    blocks = files.BLOCKS_NAME.fullmatch(path.name)
+    if blocks and (master := path.with_name(files.master_name(int(blocks[1])))).exists():
+        return _checkpoint(master)
     found = _result(path)
     folder = folder_of(path)
     if not files.masters(folder):
@@ -38,26 +47,33 @@ def examine(path: Path) -> Examined:
 
 
 def _is_master(path: Path) -> bool:
-    with open(path, "rb") as stream:
-        return stream.read(5) == b"qdist" or path.parent.suffix == ".checkpoints"
+    if path.parent.suffix == ".checkpoints" or not path.is_file():
+        return path.is_file()
+    with contextlib.suppress(OSError), open(path, "rb") as stream:
+        return stream.read(5) == b"qdist"
+    return False
 
 
 def _result(path: Path) -> Examined:
     if not path.exists() and files.masters(folder_of(path)):
-        return Examined((f"{path}: not written yet.",), True)
+        return Examined((f"{printable(path)}: not written yet.",), True)
     try:
         result = read_result(path)
     except QdistError as error:
         if not path.exists():
             raise
         damaged, whole = damaged_arrays(path)
-        lines = [str(error)]
-        lines += [f"Damaged: {', '.join(damaged)}."] if damaged else []
-        lines += [f"Can still be read: {', '.join(whole)}."] if whole else ["Nothing in it can be read."]
-        return Examined(tuple(lines), False)
+        lines = [printable(error), *_listed("Damaged", damaged), *_listed("Can still be read", whole)]
+        return Examined((*lines, *(() if whole else ("Nothing in it can be read.",))), False)
     state = "whole" if result.attributes.get("finished", 1) else "whole, of a run that has not ended"
-    odd = (f"{path}: not known to this qdist: {', '.join(result.unknown)}.",) if result.unknown else ()
-    return Examined((f"{path}: {state}, {len(result.data)} arrays.", *odd), True)
+    lines = [f"{printable(path)}: {state}, {counted(len(result.data), 'array')}.", *_listed(UNKNOWN, result.unknown)]
+    return Examined(tuple(lines), True)
+
+
+def _listed(what: str, names: Sequence[str]) -> list[str]:
+    """A sentence that names arrays, over as many lines as it takes."""
+    text = printable(f"{what}: {', '.join(names)}.")
+    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False) if names else []
 
 
 def _folder(folder: Path) -> Examined:
@@ -68,7 +84,7 @@ def _folder(folder: Path) -> Examined:
     lines = [line for each in found for line in each.lines]
     whole = [path for each, (_, path) in zip(found, masters, strict=True) if each.is_whole]
     if len(whole) < len(found):
-        lines.append(f"A run can go on from '{whole[0]}'." if whole else "No run can go on from here.")
+        lines.append(f"A run can go on from '{printable(whole[0])}'." if whole else "No run can go on from here.")
     return Examined(tuple(lines), len(whole) == len(found))
 
 
@@ -76,14 +92,16 @@ def _checkpoint(path: Path) -> Examined:
     try:
         checkpoint = read_checkpoint(path)
     except Damaged as error:
-        return Examined((str(error),), False)
-    return Examined((f"{path}: whole, {_described(checkpoint)}.",), True)
+        return Examined((printable(error),), False)
+    return Examined((f"{printable(path)}: whole, {_described(checkpoint)}.",), True)
 
 
 def _described(checkpoint: Checkpoint) -> str:
-    standing, ranks = checkpoint.standing, checkpoint.attributes["ranks"]
-    words = [f"written by {ranks} rank{'s' if ranks > 1 else ''}"]
-    words += [f"{len(standing.points)} points done"] if standing.axes else []
-    words += [f"{standing.done} {'batches of shots' if standing.batch else 'operations'} done"] if standing.done else []
-    words += [f"{len(checkpoint.clusters)} clusters"] if checkpoint.clusters else []
+    standing, clusters = checkpoint.standing, [cluster for cluster in checkpoint.clusters if cluster.wires]
+    size = sum(2 ** len(cluster.part.bits) * cluster.dtype.itemsize for cluster in clusters)
+    words = [f"written by {counted(checkpoint.attributes['ranks'], 'rank')}"]
+    words += [f"{counted(len(standing.points), 'point')} done"] if standing.axes else []
+    steps = ("batch of shots", "batches of shots") if standing.batch else ("operation", "operations")
+    words += [f"{counted(standing.done, *steps)} done"] if standing.done else []
+    words += [f"{counted(len(clusters), 'cluster')} of {bytes_text(size)}"] if clusters else []
     return ", ".join(words)

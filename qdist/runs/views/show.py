@@ -19,6 +19,7 @@ from qdist.runs.views.text import (
     bytes_text,
     count_text,
     folded,
+    metric_heading,
     metric_text,
     more,
     number_text,
@@ -113,18 +114,13 @@ def _pairs(result: Result) -> list[str]:
         step = last[pair]
         cells = [metric_text(name, result[f"metrics/{name}"][step, pair]) for name in names] if step >= 0 else None
         rows.append([short(pairs[pair]), _moment(result, step), *(cells or [NOTHING] * len(names))])
-    header = ["pair", "at", *map(_heading_of, names)]
+    header = ["pair", "at", *map(metric_heading, names)]
     return [
         f"Metrics of each pair, last value in {records:,} records",
         *folded(header, rows, fixed=2),
         *more(len(pairs), len(shown), "pairs"),
         *_largest_errors(result, names, shown, last),
     ]
-
-
-def _heading_of(name: str) -> str:
-    units = schema.SCHEMA[f"metrics/{name}"].units
-    return name.replace("_", " ") + (f" ({units})" if units != "1" else "")
 
 
 def _moment(result: Result, step: int) -> str:

@@ -55,6 +55,17 @@ def metric_text(name: str, value: float) -> str:
     return NOTHING if value == schema.NO_PAIR else schema.SCHEMA["metrics/verdict"].flags.get(int(value), str(value))
 
 
+def metric_heading(name: str) -> str:
+    """The name of a metric with its unit: `mutual information (bit)`."""
+    units = schema.SCHEMA[f"metrics/{name}"].units
+    return name.replace("_", " ") + (f" ({units})" if units != "1" else "")
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 cluster`, `2 clusters`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def short(text: object, width: int = 40) -> str:
     """The text on one line of at most `width` characters."""
     line = printable(text)
