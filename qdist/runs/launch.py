@@ -4,7 +4,6 @@ What every rank can see is raised by every rank (`agree`, `on_first`). What only
 (`guard`): the others may wait for it where no exception reaches them.
 """
 
-import os
 import platform
 import sys
 import time
@@ -196,7 +195,7 @@ def _stop(comm: Comm) -> NoReturn:
     if comm.rank == 0 or not together:
         _tell("Stopped by Ctrl-C.\n")
     if together:
-        leave(comm, STOPPED)
+        raise SystemExit(STOPPED)
     comm.abort(STOPPED)
 
 
@@ -241,9 +240,10 @@ def _tell(text: str) -> None:
 def leave(comm: Comm, code: int) -> NoReturn:
     """End this rank with all others, with the largest of their exit codes.
 
-    The interpreter is not asked: some launchers take an exit code for a crash unless MPI was ended before, and some
-    look at one rank only.
+    MPI is ended before, as some launchers take an exit code for a crash otherwise, and all ranks have the same code, as
+    some look at one of them only. The process ends as any other: MPICH says goodbye to its launcher in a handler of
+    the C library, and without it the launcher kills the ranks that are a moment later.
     """
     code = max(comm.meet(code) or [code])
     comm.close()
-    os._exit(code)
+    raise SystemExit(code)
