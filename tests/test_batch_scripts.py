@@ -53,12 +53,19 @@ def environment(folder, **variables):
     return plain | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"} | variables
 
 
+def as_in_a_terminal():
+    """Whoever started the tests in the background made them deaf to these, and a shell cannot undo that."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(folder, script, *arguments, **variables):
     """A script that runs in a session of its own, as one that was typed in a terminal."""
     return subprocess.Popen(
         ["bash", str(JOBS / script), *arguments],
         cwd=folder,
         env=environment(folder, **variables),
+        preexec_fn=as_in_a_terminal,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

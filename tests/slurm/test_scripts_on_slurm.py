@@ -167,9 +167,9 @@ def test_an_array_over_a_sweep_gives_the_points_of_the_sweep_and_its_tasks_are_r
     cluster, qdist, tmp_path
 ):
     (tmp_path / "sweep").mkdir()
-    whole = write_job(tmp_path / "whole.toml", qubits=9, layers=8, errors=ERRORS)
+    whole = write_job(tmp_path / "whole.toml", qubits=9, layers=8, errors=ERRORS, every=1)
     parts = [
-        write_job(tmp_path / "sweep" / f"{name}.toml", qubits=9, layers=8, errors=errors)
+        write_job(tmp_path / "sweep" / f"{name}.toml", qubits=9, layers=8, errors=errors, every=1)
         for name, errors in (("first", ERRORS[:2]), ("second", ERRORS[2:]))
     ]
     number = cluster.submit("sweep_array.sbatch", "sweep", cwd=tmp_path, options=["--array=0-1"])
