@@ -1,10 +1,15 @@
 """Array kernels of qdist: real arrays in, real arrays out. They know axes and bits, not qubits, and import JAX only."""
 
 from qdist_kernels.namespace import is_concrete_jax, is_jax, matmul, namespace, precision_of
+from qdist_kernels.passes import run_passes
 from qdist_kernels.pieces import read_piece, take, write_piece
+from qdist_kernels.program import Pass, Program, Step
 from qdist_kernels.transfer import inner, outer, scale, select, settle, transfer, update, view
 
 __all__ = [
+    "Pass",
+    "Program",
+    "Step",
     "inner",
     "is_concrete_jax",
     "is_jax",
@@ -13,6 +18,7 @@ __all__ = [
     "outer",
     "precision_of",
     "read_piece",
+    "run_passes",
     "scale",
     "select",
     "settle",

@@ -1,8 +1,9 @@
 """The kernels that move a correlation vector: contract some of its digits, scale it, or slice it.
 
 A vector is a flat array whose last axis has prod(dims) entries, one digit per entry of `dims`; leading axes, if any,
-are a batch. Every function is pure and runs in NumPy or JAX, whichever its arguments are: vectors of up to
-`HOST_ENTRIES` entries are cheaper on the host than one dispatch to a device, and cost no compilation.
+are a batch. Every function runs in NumPy or JAX, whichever its arguments are. NumPy's arrays stay on the host where
+native kernels are used; else those of more than `HOST_ENTRIES` entries go to the device: smaller ones are cheaper on
+the host than one dispatch, and cost no compilation.
 """
 
 import math
@@ -12,17 +13,28 @@ from typing import Any
 
 import numpy as np
 
+from qdist_kernels import native
+from qdist_kernels.memory import empty, grow
 from qdist_kernels.namespace import is_concrete_jax, is_jax, is_traced, matmul, precision_of
+from qdist_kernels.program import LARGEST_STEP, Step, bits_of, one_step
 
 HOST_ENTRIES = 4**10
-"""Concrete vectors with at most this many entries (batch included) stay in NumPy. Measured on two CPU cores: at 4¹⁰
+"""Vectors with at most this many entries (batch included) stay in NumPy without native kernels. On two cores at 4¹⁰
 entries NumPy takes 0.7–3.7 ms a contraction and a jitted one 0.9–2.3 ms, plus 70–90 ms to compile each position."""
+
+NATIVE_ENTRIES = 2**10
+"""Entries up to which NumPy is faster than writing a program for one matrix."""
 
 TILE = 2**18
 """Entries that a large contraction holds beside its vector: few enough for the L2 cache in float32."""
 
 GPU_TILE = 2**22
 """The same on a GPU, where a tile is a few launches: on an H200 8 times as fast as `TILE`, and 10 % slower than 2²⁴."""
+
+
+def stays_on_host(entries: int) -> bool:
+    """Whether a NumPy array with this many entries (batch included) is better left where it is."""
+    return entries <= HOST_ENTRIES or native.is_used()
 
 
 def view(dims: tuple[int, ...], axes: tuple[int, ...]) -> tuple[list[int], list[int]]:
@@ -150,13 +162,13 @@ def transfer(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int
         if batched_vector or batched_matrix:
             kernel = _compiled(batched_vector, batched_matrix)
         return kernel(vector, matrix, dims=dims, axes=axes)
-    if is_jax(vector) or is_jax(matrix) or _entries(vector, matrix, dims, axes) > HOST_ENTRIES:
+    if is_jax(vector) or is_jax(matrix) or not stays_on_host(_entries(vector, matrix, dims, axes)):
         return _compiled(batched_vector, batched_matrix)(vector, matrix, dims=dims, axes=axes)
     if batched_matrix and not batched_vector:
         vector = np.broadcast_to(vector, (matrix.shape[0], *vector.shape))
     if vector.ndim == 2:
         return _contract_batch(vector, matrix, dims, axes)
-    return _contract(vector, matrix, dims, axes)
+    return _contract_on_host(vector, matrix, dims, axes)
 
 
 def update(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
@@ -182,10 +194,30 @@ def update(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, 
         front = _contract(vector.reshape(-1), matrix, dims, axes)
         order = [*axes, *(k for k in range(len(dims)) if k not in axes)]
         return front.reshape([dims[k] for k in order]).transpose(np.argsort(order)).reshape(*lead, -1)
-    if is_jax(vector) or vector.size > HOST_ENTRIES:
+    if is_jax(vector) or is_jax(matrix) or not stays_on_host(vector.size):
         return _compiled_in_place()(_on_device(vector), matrix, dims=dims, axes=axes)
-    _update_on_host(vector.reshape(-1), matrix, dims, axes)
+    bits, chosen = bits_of(dims[len(lead) :], [a - len(lead) for a in axes])
+    if vector.size > NATIVE_ENTRIES and len(chosen) <= LARGEST_STEP and native.is_used():
+        program = one_step(Step(chosen, matrix), bits, vector.itemsize)
+        native.run_on_host(vector, bits, *program.encoded(vector.dtype))
+    else:
+        _update_on_host(vector.reshape(-1), matrix, dims, axes)
     return vector
+
+
+def _contract_on_host(vector: np.ndarray, matrix: np.ndarray, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    """`_contract` in NumPy, tile by tile if there are many entries."""
+    shape, places = view(dims, axes)
+    rest = [i for i in range(len(shape)) if i not in places]
+    tile, counts = _blocked(shape, places, TILE)
+    array = vector.reshape(shape)
+    out = empty([matrix.shape[0], *(shape[i] for i in rest)], np.result_type(vector, matrix))
+    for number in np.ndindex(*counts):
+        box = [slice(n * size, (n + 1) * size) for n, size in zip(number, tile, strict=True)]
+        columns = array[tuple(box)].transpose(places + rest).reshape(matrix.shape[1], -1)
+        product = matmul(matrix, columns).reshape([matrix.shape[0], *(tile[i] for i in rest)])
+        out[(slice(None), *(box[i] for i in rest))] = product
+    return out.reshape(-1)
 
 
 def _update_on_host(vector: np.ndarray, matrix: np.ndarray, dims: tuple[int, ...], axes: tuple[int, ...]) -> None:
@@ -227,7 +259,12 @@ def scale(vector: Any, factors: Any, *, dims: tuple[int, ...], axes: tuple[int, 
     """
     if is_concrete_jax(vector):
         return _compiled_scale()(vector, factors, dims=dims, axes=axes)
-    return _scaled(vector, factors, dims, axes)
+    if is_jax(vector) or is_jax(factors):
+        return _scaled(vector, factors, dims, axes)
+    shape, places = view(dims, axes)
+    array = vector.reshape(*vector.shape[:-1], *shape)
+    array *= factors.reshape([size if i in places else 1 for i, size in enumerate(shape)])
+    return vector
 
 
 def _scaled(vector: Any, factors: Any, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
@@ -277,17 +314,43 @@ def _compiled_select() -> Callable[..., Any]:
     return jax.jit(_selected, static_argnames=("dims", "axes", "indices"))
 
 
-def outer(first: Any, second: Any) -> Any:
+def outer(first: Any, second: Any, *, room: int = 0) -> Any:
     """Tensor product of two vectors, the digits of the second one last; either may have a batch axis.
 
     v[a, b] = v₁[a] v₂[b]
+
+    Args:
+        first: Shape (…, m). If it has room for the result, it is overwritten.
+        second: Shape (…, n).
+        room: Entries that the result may grow to by further products: memory that costs nothing until it is used.
     """
     size = max(first.size * second.shape[-1], second.size * first.shape[-1])
-    if not is_jax(first) and not is_jax(second) and size > HOST_ENTRIES:
+    if not is_jax(first) and not is_jax(second):
+        if stays_on_host(size):
+            return _outer_on_host(first, second, room)
         first = _on_device(first)
     if is_concrete_jax(first) or is_concrete_jax(second):
         return _compiled_outer()(first, second)
     return _outer(first, second)
+
+
+PIECE = 2**16
+"""Entries of a product that are written at a time where it overwrites a factor."""
+
+
+def _outer_on_host(first: np.ndarray, second: np.ndarray, room: int) -> np.ndarray:
+    shape = (*np.broadcast_shapes(first.shape[:-1], second.shape[:-1]), first.shape[-1], second.shape[-1])
+    dtype = np.result_type(first, second)
+    grown = grow(first, math.prod(shape)) if first.dtype == dtype and len(shape) == 2 else None
+    if grown is None:
+        out = empty(shape, dtype, room=room if math.prod(shape) > PIECE else 0)
+        return np.multiply(first[..., :, None], second[..., None, :], out=out).reshape(*shape[:-2], -1)
+    # From the end: what is read has not been overwritten yet.
+    out, step = grown.reshape(shape), max(1, PIECE // shape[1])
+    for end in range(shape[0], 0, -step):
+        start = max(0, end - step)
+        np.multiply(first[start:end, None].copy(), second, out=out[start:end])
+    return grown
 
 
 def _outer(first: Any, second: Any) -> Any:

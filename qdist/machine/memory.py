@@ -6,6 +6,7 @@ from pathlib import Path
 from qdist.errors import QdistError
 from qdist.machine.comm import SERIAL, Comm
 from qdist.machine.plan import Plan
+from qdist_kernels.native import has_accelerator
 
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 MEMINFO = "/proc/meminfo"
@@ -37,10 +38,12 @@ def device_bytes() -> tuple[int, str]:
 
     On an accelerator the limit is its own memory; on a CPU it is what the host has available.
     """
+    if not has_accelerator():
+        return available_bytes(), "this machine"
     import jax
 
     device = jax.devices()[0]
-    stats = device.memory_stats() if device.platform != "cpu" else None
+    stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0)), f"this {device.device_kind}"
     return available_bytes(), "this machine"
@@ -48,9 +51,7 @@ def device_bytes() -> tuple[int, str]:
 
 def _sharing(comm: Comm) -> int:
     """How many ranks share the memory for vectors: those of a GPU, or those of the host."""
-    import jax
-
-    return comm.local_size if jax.devices()[0].platform == "cpu" else comm.gpu_size
+    return comm.gpu_size if has_accelerator() else comm.local_size
 
 
 def fits(plan: Plan, comm: Comm = SERIAL) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qdist.machine.instructions import Test
+from qdist_kernels import Program
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,21 @@ class Scale:
     dims: tuple[int, ...]
     axes: tuple[int, ...]
     factors: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Passes:
+    """Operations of one slot that leave digits where they are, grouped so that many need one pass over the vector.
+
+    Attributes:
+        slot: Where the vector is.
+        program: Bits of the index, not digits.
+        count: How many operations it stands for.
+    """
+
+    slot: int
+    program: Program
+    count: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +264,9 @@ class Stop:
     parts: tuple[Part, ...] = ()
 
 
-Operation = Load | Merge | Transfer | Scale | Draw | Xor | Keep | Read | Take | Remap | Spread | Gather | Drop | Stop
+Operation = (
+    Load | Merge | Transfer | Scale | Passes | Draw | Xor | Keep | Read | Take | Remap | Spread | Gather | Drop | Stop
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,7 +305,7 @@ class Plan:
         peak_bytes: Upper bound of the bytes held at once: all vectors, and the input, copies and output of the
             operation under way.
         instructions: How many instructions were planned.
-        passes: How many operations read a vector: the instructions that are left after fusion.
+        passes: How often a vector is read: once for each operation that fusion has left, or less when they are tiled.
         shots: Vectors per slot once it was drawn from; 1 in exact mode.
         ranks: How many ranks share the state.
         remaps: How often the layout of a split cluster changes.

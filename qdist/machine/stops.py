@@ -1,7 +1,8 @@
 """Where a run may be interrupted: points of a plan that mean the same on any number of ranks.
 
-One rank may stop after every operation. Several ranks run the operations of a split cluster in another order, so they
-agree beforehand on points where everything before is done and nothing after: each may cost a remap.
+Operations that commute are done in another order than the plan's: those of a split cluster to move less, others to
+read the vector less often. So points are chosen beforehand where everything before is done and nothing after: on
+several ranks each may cost a remap.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,8 +14,11 @@ from qdist.machine.plan import Draw, Load, Merge, Operation, Part, Plan, Scale, 
 
 SPACING = 2**29
 """Bytes that each rank reads and writes between two stops: about a second."""
-SPACING_PASSES = 16
-"""Passes over the largest cluster between two stops: a remap takes about as long as one or two of them."""
+SPACING_PASSES = 32
+"""Operations on the largest cluster between two stops: a remap takes about as long as one or two of them, and the more
+there are, the more of them share a pass."""
+OVERHEAD = 2**14
+"""Bytes that could be moved while an operation on a small cluster is being looked up."""
 
 
 def stops_of(plan: Plan, ranks: int, *, every: int | None = None) -> frozenset[int]:
@@ -25,11 +29,10 @@ def stops_of(plan: Plan, ranks: int, *, every: int | None = None) -> frozenset[i
         ranks: How many share it.
         every: Also after each multiple of this.
     """
-    if ranks == 1:
-        return frozenset()
     found = set(range(every, len(plan.operations), every)) if every is not None else set()
     work = largest = 0
     for number, operation in enumerate(plan.operations, start=1):
+        work += OVERHEAD * ranks
         if isinstance(operation, Transfer | Scale | Draw):
             size = entries(operation.dims) * plan.itemsize * plan.shots
             work, largest = work + 2 * size, max(largest, size)

@@ -17,6 +17,7 @@ from qdist.machine.plan import (
     Load,
     Merge,
     Part,
+    Passes,
     Plan,
     Read,
     Remap,
@@ -32,7 +33,7 @@ from qdist.machine.plan import (
 from qdist.network.draws import Draws
 from qdist.runs.evolution import Evolution, KeptBranch, Reading
 from qdist.runs.reading import reduced, transpose
-from qdist_kernels import is_jax, namespace, outer, scale, select, settle, transfer, update
+from qdist_kernels import is_jax, namespace, outer, run_passes, scale, select, settle, transfer, update
 
 
 def evolve(
@@ -59,24 +60,24 @@ def evolve(
         pause: Called where the run can be interrupted, with the state, how many operations of the plan for one process
             are done, and this rank's parts of split clusters.
     """
-    run = _Run(dtype, comm, draws)
+    run = _Run(dtype, comm, draws, room=2**plan.largest // plan.ranks)
     if state is not None:
         run.state = state
-    for number, operation in enumerate(plan.operations[first:], start=first + 1):
+    for operation in plan.operations[first:]:
         run.execute(operation)
         if progress is not None:
             progress(1)
-        if pause is not None and (plan.ranks == 1 or isinstance(operation, Stop)):
-            done, parts = (operation.done, operation.parts) if isinstance(operation, Stop) else (number, ())
-            pause(run.state, done, parts)
+        if pause is not None and isinstance(operation, Stop):
+            pause(run.state, operation.done, operation.parts)
     return run.state
 
 
 class _Run:
-    def __init__(self, dtype: Any, comm: Comm, draws: Draws | None) -> None:
+    def __init__(self, dtype: Any, comm: Comm, draws: Draws | None, room: int = 0) -> None:
         self.dtype = dtype
         self.comm = comm
         self.draws = draws
+        self.room = room
         self.state = Evolution(comm=comm)
         if draws is not None:
             self.state.accepted = np.ones(draws.shots, bool)
@@ -88,10 +89,12 @@ class _Run:
                 # A copy: it may be overwritten, and it is the job's.
                 vectors[slot] = namespace(vector).array(vector, self.dtype)
             case Merge(slot=slot, other=other):
-                vectors[slot] = settle(outer(vectors[slot], vectors.pop(other)))
+                vectors[slot] = settle(outer(vectors.pop(slot), vectors.pop(other), room=self.room))
             case Transfer(slot=slot, dims=dims, axes=axes, in_place=in_place):
                 kernel = update if in_place else transfer
                 vectors[slot] = settle(kernel(vectors.pop(slot), self._matrix(operation), dims=dims, axes=axes))
+            case Passes(slot=slot, program=program):
+                vectors[slot] = run_passes(vectors.pop(slot), program)
             case Scale(slot=slot, dims=dims, axes=axes, factors=factors):
                 vectors[slot] = settle(scale(vectors.pop(slot), self._cast(factors), dims=dims, axes=axes))
             case Remap(slot=slot, dims=dims, axes=axes, partners=partners):

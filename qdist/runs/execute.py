@@ -33,7 +33,7 @@ from qdist.runs.report import RankReport, build_result, partial_result
 from qdist.runs.results import Result
 from qdist.runs.strides import strides
 from qdist.runs.sweep import Sweep, run_sweep
-from qdist_kernels.transfer import HOST_ENTRIES
+from qdist_kernels.transfer import stays_on_host
 
 
 def run(
@@ -157,7 +157,7 @@ def _all_branches(
     first, state = 0, None
     if standing.evolution is not None:
         assert checkpoint is not None
-        first = standing.done if plan.ranks == 1 else index_of(plan.operations, standing.done)
+        first = index_of(plan.operations, standing.done)
         state = checkpoint.evolution(_here(whole, standing.done, _split_parts(plan, first)), comm)
     outline = cache(lambda: outline_of(whole))
 
@@ -249,7 +249,7 @@ def _precision(prepared: Prepared) -> Any:
 
     A run whose vectors all stay on the host does not load JAX at all.
     """
-    if "jax" not in sys.modules and 2**prepared.plan.largest * prepared.plan.shots <= HOST_ENTRIES:
+    if "jax" not in sys.modules and stays_on_host(2**prepared.plan.largest * prepared.plan.shots):
         return contextlib.nullcontext()
     import jax
 

@@ -13,6 +13,7 @@ from qdist.machine.planner import make_plan
 from qdist.machine.ranks import gpu_count
 from qdist.machine.sharding import shard
 from qdist.machine.stops import stops_of, with_stops
+from qdist.machine.tiling import tiled
 from qdist.network.draws import Draws
 from qdist.network.lowering import Lowered, lower
 from qdist.runs.checkpoints.outline import outline_of
@@ -54,7 +55,7 @@ class Prepared:
         draws = Draws(self.job.seed, first, self.batch)
         lowered = lower(self.job.program, self.job.network, groups=self.job.pairs, draws=draws)
         plan = _plan(self.job, lowered, self.batch, self.keep_state)
-        return replace(self, lowered=lowered, plan=shard(plan, ranks=self.comm.size, rank=self.comm.rank))
+        return replace(self, lowered=lowered, plan=tiled(shard(plan, ranks=self.comm.size, rank=self.comm.rank)))
 
 
 def prepare(job: Job, *, keep_state: bool = True) -> Prepared:
@@ -113,7 +114,7 @@ def prepare_on(job: Job, comm: Comm, *, keep_state: bool, resumed_after: int | N
     prepared = agree(comm, lambda: prepare(job, keep_state=keep_state))
     size = _ranks_for(prepared, comm)
     part = comm if size == comm.size else comm.split(comm.rank // size)
-    plan = shard(_stoppable(prepared, size, resumed_after), ranks=size, rank=part.rank)
+    plan = tiled(shard(_stoppable(prepared, size, resumed_after), ranks=size, rank=part.rank))
 
     _check_agreed(prepared.plan, plan, comm)
 
@@ -143,8 +144,8 @@ def _check_agreed(whole: Plan, plan: Plan, comm: Comm) -> None:
 
 
 def _stoppable(prepared: Prepared, ranks: int, resumed_after: int | None = None) -> Plan:
-    """The plan with the points at which several ranks that share a state can be interrupted."""
-    if ranks == 1 or prepared.batch is not None:
+    """The plan with the points at which the ranks that share a state can be interrupted."""
+    if prepared.batch is not None:
         return prepared.plan
     stops = stops_of(prepared.plan, ranks, every=prepared.job.saving.every_steps)
     return with_stops(prepared.plan, stops if resumed_after is None else {*stops, resumed_after})
@@ -163,7 +164,7 @@ def preview(described: Job | Sweep, ranks: int) -> tuple[Prepared, Plan]:
         described = described.job(0)
     prepared = prepare(described, keep_state=False)
     size = _ranks_for(prepared, comm)
-    return prepared, shard(_stoppable(prepared, size), ranks=size)
+    return prepared, tiled(shard(_stoppable(prepared, size), ranks=size))
 
 
 def _ranks_for(prepared: Prepared, comm: Comm) -> int:

@@ -54,7 +54,7 @@ def test_an_update_overwrites_the_vector_that_it_is_given():
     assert on_device.is_deleted()
 
 
-def test_an_update_of_a_batch_is_that_of_each_vector():
+def test_an_update_of_a_batch_is_that_of_each_vector(kernel_set):
     vectors, matrix = random(3, 128), random(16, 16)
     wanted = [expected(vector, matrix, (0, 3)) for vector in vectors]
 

@@ -8,6 +8,7 @@ from qdist.machine.in_and_out import in_and_out_bytes
 from qdist.machine.instructions import Act, Create, Instruction, JointRelax, Look, Observe, Remove
 from qdist.machine.memory import in_units
 from qdist.machine.plan import Census, Plan
+from qdist.machine.tiling import tiled
 from qdist.runs.prepare import Prepared
 from qdist.runs.views.text import printable
 
@@ -37,7 +38,8 @@ def describe_plan(
 def _heading(prepared: Prepared, available: int, place: str) -> list[str]:
     job, plan, network = prepared.job, prepared.plan, prepared.job.network
     qubits = sum(node.qubits for node in network.nodes)
-    steps = [_many(len(job.program), "step"), _many(plan.instructions, "instruction"), f"{plan.passes:,} passes"]
+    steps = [_many(len(job.program), "step"), _many(plan.instructions, "instruction")]
+    steps += [f"{_many(plan.passes, 'operation')} after fusion", f"{tiled(plan).passes:,} passes over vectors"]
     mode = f"{job.mode}, {job.precision}, seed {job.seed}"
     if prepared.batch is not None:
         mode += f", {job.shots:,} shots in batches of {prepared.batch:,}"

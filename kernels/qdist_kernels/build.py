@@ -1,0 +1,98 @@
+"""Native sources become libraries once: they are compiled for this machine and kept in the user's cache."""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from qdist_kernels.settings import cache_folder, compilers
+
+SOURCES = Path(__file__).with_name("sources")
+FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC", "-pthread")
+FOR_THIS_MACHINE = ("-march=native",)
+SECONDS = 600
+"""Longest that a compiler may take."""
+
+
+class BuildError(Exception):
+    """A native library cannot be made here; the message says why."""
+
+
+@cache
+def compiler() -> Path:
+    """The C++ compiler that is used."""
+    for name in compilers():
+        found = shutil.which(name)
+        if found:
+            return Path(found).resolve()
+    raise BuildError("no C++ compiler was found (install g++, or name one in `CXX`)")
+
+
+def library(
+    name: str, *, includes: Sequence[str] = (), machine: Sequence[str] = FOR_THIS_MACHINE, folder: Path | None = None
+) -> Path:
+    """The library of `sources/<name>.cc`, compiled unless it is in the cache.
+
+    Its name is a digest of everything that it is made from: sources, compiler, flags and kind of processor, so a folder
+    that several machines share holds one for each. Processes that compile at the same time do not disturb each other.
+
+    Args:
+        name: Of the source.
+        includes: Folders of headers.
+        machine: Flags that say which instructions may be used.
+        folder: The cache; the user's unless given.
+
+    Raises:
+        BuildError: There is no compiler, or it failed.
+    """
+    path = where(name, includes=includes, machine=machine, folder=folder)
+    if not path.exists():
+        _compile(SOURCES / f"{name}.cc", path, [*FLAGS, *machine, *(f"-I{include}" for include in includes)])
+    return path
+
+
+def where(
+    name: str, *, includes: Sequence[str] = (), machine: Sequence[str] = FOR_THIS_MACHINE, folder: Path | None = None
+) -> Path:
+    """Where a library is, or will be."""
+    tool = compiler()
+    state = tool.stat()
+    parts = [name, str(tool), str(state.st_size), str(state.st_mtime_ns), *FLAGS, *machine, *includes, _processor()]
+    digest = hashlib.sha256("\0".join(parts).encode())
+    for source in sorted(SOURCES.iterdir()):
+        digest.update(source.read_bytes())
+    return (folder or cache_folder() / "native") / f"{name}-{digest.hexdigest()[:24]}.so"
+
+
+def _processor() -> str:
+    """The kind of processor, with the instructions that it has."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    except OSError:
+        return platform.machine() + platform.processor()
+    return "\n".join(line for line in lines if line.startswith(("flags", "model name", "Features", "CPU")))
+
+
+def _compile(source: Path, path: Path, flags: Sequence[str]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix="building-") as scratch:
+            made = Path(scratch) / path.name
+            done = subprocess.run(
+                [str(compiler()), *flags, str(source), "-o", str(made)], capture_output=True, text=True, timeout=SECONDS
+            )
+            if done.returncode:
+                raise BuildError(f"{compiler()} failed: {_first_error(done.stderr)}")
+            os.replace(made, path)
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise BuildError(str(problem)) from problem
+
+
+def _first_error(text: str) -> str:
+    lines = text.strip().splitlines() or ["it said nothing"]
+    return next((line for line in lines if "error" in line), lines[-1])

@@ -1,0 +1,118 @@
+"""The native kernels: whether they are used, and calls to them, by ctypes for NumPy's arrays and by XLA for JAX's."""
+
+import ctypes
+import importlib.util
+import sys
+import warnings
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from qdist_kernels import build, settings
+from qdist_kernels.namespace import precision_of
+
+SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+
+
+@cache
+def is_used() -> bool:
+    """Whether vectors on this machine's processor are moved by native kernels.
+
+    Raises:
+        ValueError: The user asked for them and they cannot be had.
+    """
+    wanted = settings.chosen()
+    if wanted == "jax" or has_accelerator():
+        return False
+    try:
+        _host()
+    except build.BuildError as problem:
+        if wanted:
+            raise ValueError(f"Native kernels must be there for `{settings.KERNELS}=native`, but {problem}.") from None
+        warnings.warn(
+            f"qdist computes without its native kernels, many times slower: {problem}. "
+            f"Set `{settings.KERNELS}=jax` to hide this.",
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+def must_compile() -> bool:
+    """Whether the next use of native kernels compiles them first."""
+    try:
+        return settings.chosen() != "jax" and not has_accelerator() and not build.where("host").exists()
+    except build.BuildError:
+        return False
+
+
+@cache
+def has_accelerator() -> bool:
+    """Whether JAX computes on something other than the processor. JAX is not loaded where it has no plugin for one."""
+    if "jax" not in sys.modules and not any(map(importlib.util.find_spec, ("jax_plugins", "libtpu"))):
+        return False
+    import jax
+
+    return jax.default_backend() != "cpu"
+
+
+@cache
+def _host() -> Any:
+    return ctypes.CDLL(str(build.library("host")))
+
+
+def run_on_host(vector: np.ndarray, bits: int, code: np.ndarray, numbers: np.ndarray) -> None:
+    """Run a program on each of the vectors of 2^bits entries that lie in a contiguous array, in place.
+
+    Args:
+        vector: float32 or float64, shape (…, 2^bits).
+        bits: Of the index of one vector.
+        code: int32; `sources/passes.h` says what it holds.
+        numbers: Matrices and factors, in the precision of `vector`.
+    """
+    call(_host(), vector, bits, code, numbers)
+
+
+def call(library: Any, vector: np.ndarray, bits: int, code: np.ndarray, numbers: np.ndarray) -> None:
+    """`run_on_host` by one build of the library."""
+    function = getattr(library, f"qdist_passes_{SUFFIXES[vector.dtype]}")
+    function(
+        ctypes.c_void_p(vector.ctypes.data),
+        ctypes.c_int64(vector.size >> bits),
+        ctypes.c_int32(bits),
+        ctypes.c_void_p(code.ctypes.data),
+        ctypes.c_void_p(numbers.ctypes.data),
+        ctypes.c_int32(settings.threads()),
+    )
+
+
+@cache
+def _in_xla() -> Callable[..., Any]:
+    """The same as a call of XLA, in place. Programs are padded to powers of two: few shapes are compiled."""
+    import jax
+
+    library = ctypes.CDLL(str(build.library("xla", includes=[jax.ffi.include_dir()])))
+    for suffix in SUFFIXES.values():
+        handler = jax.ffi.pycapsule(getattr(library, f"qdist_passes_{suffix}"))
+        jax.ffi.register_ffi_target(f"qdist_passes_{suffix}", handler, platform="cpu")
+
+    def call(vector: Any, code: Any, numbers: Any, bits: int, threads: int) -> Any:
+        target = f"qdist_passes_{SUFFIXES[np.dtype(vector.dtype)]}"
+        result = jax.ShapeDtypeStruct(vector.shape, vector.dtype)
+        function = jax.ffi.ffi_call(target, result, input_output_aliases={0: 0})
+        return function(vector, code, numbers, bits=np.int32(bits), threads=np.int32(threads))
+
+    return jax.jit(call, static_argnames=("bits", "threads"), donate_argnames=("vector",))
+
+
+def run_in_xla(vector: Any, bits: int, code: np.ndarray, numbers: np.ndarray) -> Any:
+    """`run_on_host` for a JAX array on the processor, which must not be used again."""
+    with precision_of(vector):
+        return _in_xla()(vector, _padded(code), _padded(numbers), bits=bits, threads=settings.threads())
+
+
+def _padded(array: np.ndarray) -> np.ndarray:
+    length = 1 << max(6, (array.size - 1).bit_length())
+    return np.concatenate([array, np.zeros(length - array.size, array.dtype)])

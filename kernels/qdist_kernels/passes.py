@@ -1,0 +1,39 @@
+"""Passes: many small matrices and factors applied while a tile of a vector is in the cache."""
+
+from typing import Any
+
+import numpy as np
+
+from qdist_kernels import native
+from qdist_kernels.namespace import is_jax, is_traced
+from qdist_kernels.program import Program
+from qdist_kernels.transfer import scale, settle, update
+
+
+def run_passes(vector: Any, program: Program) -> Any:
+    """Run a program on each vector of a batch, in place: `vector` must not be used again.
+
+    v'[…, a, …] = Σ_b W[a, b] v[…, b, …] for each step W, one after another
+
+    With native kernels, one call for all passes; a tile is read from memory once. Otherwise step by step, by `update`
+    and `scale`; derivatives go through those.
+
+    Args:
+        vector: Shape (2^bits,) or (batch, 2^bits).
+        program: What to do.
+
+    Returns:
+        The shape of `vector`.
+    """
+    if not is_traced(vector) and native.is_used() and not program.is_traced:
+        encoded = program.encoded(vector.dtype)
+        if is_jax(vector):
+            return native.run_in_xla(vector, program.bits, *encoded)
+        native.run_on_host(vector, program.bits, *encoded)
+        return vector
+    for step in program.steps:
+        axes = tuple(program.bits - 1 - bit for bit in step.bits)
+        numbers = step.numbers if is_jax(step.numbers) else np.asarray(step.numbers, vector.dtype)
+        kernel = scale if step.is_diagonal else update
+        vector = settle(kernel(vector, numbers, dims=(2,) * program.bits, axes=axes))
+    return vector

@@ -1,0 +1,34 @@
+"""What the environment says about kernels: the only place of this package that reads it."""
+
+import os
+from pathlib import Path
+
+KERNELS = "QDIST_KERNELS"
+"""`native` or `jax`; unless it is set, native kernels are used where they can be compiled."""
+
+
+def chosen() -> str:
+    """Which kernels the user asked for: `"native"`, `"jax"`, or nothing."""
+    name = os.environ.get(KERNELS, "").strip().lower()
+    if name not in ("", "native", "jax"):
+        raise ValueError(f"`{KERNELS}` must be `native` or `jax`, but is '{name}'.")
+    return name
+
+
+def threads() -> int:
+    """How many cores this process may keep busy: those of its affinity mask, or `NPROC`, as XLA does."""
+    wanted = os.environ.get("NPROC", "")
+    if wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def compilers() -> tuple[str, ...]:
+    """C++ compilers in the order in which they are looked for."""
+    return tuple(name for name in (os.environ.get("CXX", ""), "g++", "clang++", "c++") if name)
+
+
+def cache_folder() -> Path:
+    """Where compiled things are kept between processes."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(home) if home else Path.home() / ".cache") / "qdist"

@@ -1,0 +1,88 @@
+// The passes for vectors that NumPy owns: a plain C interface, and threads that wait for work between two calls.
+
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "parallel.h"
+#include "passes.h"
+
+namespace {
+
+// Threads that live as long as the process; a child of a fork gets its own.
+class Pool {
+ public:
+  static Pool& get() {
+    static std::mutex mutex;
+    static Pool* pool = nullptr;
+    std::lock_guard<std::mutex> lock(mutex);
+    if (pool == nullptr || pool->process_ != getpid()) pool = new Pool;  // threads may outlive any destructor
+    return *pool;
+  }
+
+  void schedule(std::function<void()> work, int threads) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    while (started_ < threads) {
+      ++started_;
+      std::thread([this] { wait_for_work(); }).detach();
+    }
+    waiting_.push_back(std::move(work));
+    count_.fetch_add(1, std::memory_order_release);
+    wake_.notify_one();
+  }
+
+ private:
+  void wait_for_work() {
+    for (;;) {
+      for (int spin = 0; spin < kSpins && count_.load(std::memory_order_acquire) == 0; ++spin) qdist::pause();
+      std::function<void()> work;
+      {
+        std::unique_lock<std::mutex> lock(mutex_);
+        wake_.wait(lock, [this] { return !waiting_.empty(); });
+        work = std::move(waiting_.back());
+        waiting_.pop_back();
+        count_.fetch_sub(1, std::memory_order_release);
+      }
+      work();
+    }
+  }
+
+  static constexpr int kSpins = 2000;  // some tens of microseconds: passes follow one another
+  const pid_t process_ = getpid();
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::function<void()>> waiting_;
+  std::atomic<int> count_{0};
+  int started_ = 0;
+};
+
+template <class T>
+void run(T* vector, int64_t batch, int32_t bits, const int32_t* code, const T* numbers, int32_t threads) {
+  qdist::run(vector, batch, bits, code, numbers, [&](int64_t tiles, int64_t size, auto&& each) {
+    qdist::parallel<T>(tiles, size, threads, each,
+                       [&](std::function<void()> work) { Pool::get().schedule(std::move(work), threads - 1); });
+  });
+}
+
+}  // namespace
+
+extern "C" {
+
+int32_t qdist_vector_bytes() { return qdist::kVectorBytes; }
+
+void qdist_passes_f32(float* vector, int64_t batch, int32_t bits, const int32_t* code, const float* numbers,
+                      int32_t threads) {
+  run(vector, batch, bits, code, numbers, threads);
+}
+
+void qdist_passes_f64(double* vector, int64_t batch, int32_t bits, const int32_t* code, const double* numbers,
+                      int32_t threads) {
+  run(vector, batch, bits, code, numbers, threads);
+}
+
+}  // extern "C"

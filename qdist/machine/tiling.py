@@ -1,0 +1,150 @@
+"""Operations that leave digits where they are become passes: many of them while a tile of the vector is in the cache.
+
+A tile is the entries that differ in some bits of their index. Operations on other bits than a tile's wait for another
+pass, and everything after them on the same bits waits with them; the rest commutes and need not wait.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from qdist.machine.plan import Draw, Merge, Operation, Passes, Plan, Read, Scale, Stop, Transfer
+from qdist_kernels import Pass, Program, Step, is_jax
+from qdist_kernels.program import LARGEST_STEP, TILE_BYTES, bits_of
+
+ROW_BITS = (4, 6, 8)
+"""The lowest bits are in every tile: so many neighbors in memory. Longer rows are read faster, shorter ones leave more
+bits to choose. At least a cache line."""
+
+READING = {4: 4.0, 6: 2.0, 8: 1.7}
+"""Reading a tile and writing it back, in dense steps on it that take as long, by the bits of a row (measured)."""
+
+WHOLE_BITS = 14
+"""Vectors of at most this many bits are one tile: cores would wait for each other longer than they compute."""
+
+PARTS_BITS = 2
+"""Larger vectors have at least four tiles, for the cores to share."""
+
+
+def tiled(plan: Plan) -> Plan:
+    """The same plan with runs of such operations grouped into passes.
+
+    Operations of a slot are gathered until another operation needs the slot; `Stop` needs all of them.
+    """
+    waiting: dict[int, list[_Work]] = {}
+    operations: list[Operation] = []
+
+    def release(slots: Sequence[int]) -> None:
+        for slot in slots:
+            operations.extend(_grouped(slot, waiting.pop(slot, []), plan.itemsize))
+
+    for operation in plan.operations:
+        work = _work(operation)
+        if work is not None:
+            waiting.setdefault(work.slot, []).append(work)
+            continue
+        release(list(waiting) if isinstance(operation, Stop) else _slots(operation))
+        operations.append(operation)
+    release(list(waiting))
+    return replace(plan, operations=tuple(operations), passes=sum(map(_reads, operations)))
+
+
+def _reads(operation: Operation) -> int:
+    """How often an operation reads a vector."""
+    if isinstance(operation, Passes):
+        return len(operation.program.passes)
+    return isinstance(operation, Transfer | Scale | Draw | Merge)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """An operation that can be part of a pass."""
+
+    slot: int
+    bits: int
+    step: Step
+    operation: Operation
+
+
+def _work(operation: Operation) -> _Work | None:
+    match operation:
+        case Transfer(in_place=True, matrix=numbers):
+            diagonal = None if is_jax(numbers) else _diagonal(numbers)
+            numbers = numbers if diagonal is None else diagonal
+        case Scale(factors=numbers):
+            pass
+        case _:
+            return None
+    total, bits = bits_of(operation.dims, operation.axes)
+    if len(bits) > LARGEST_STEP or is_jax(numbers):
+        return None
+    return _Work(operation.slot, total, Step(bits, numbers), operation)
+
+
+def _diagonal(matrix: Any) -> np.ndarray | None:
+    factors = np.diagonal(matrix)
+    return factors.copy() if np.count_nonzero(matrix) == np.count_nonzero(factors) else None
+
+
+def _slots(operation: Operation) -> list[int]:
+    match operation:
+        case Read(parts=groups):
+            return [part.slot for parts in groups for part in parts]
+        case Merge(slot=slot, other=other):
+            return [slot, other]
+    own: int | None = getattr(operation, "slot", None)
+    return [] if own is None else [own]
+
+
+def _grouped(slot: int, works: list[_Work], itemsize: int) -> Iterator[Operation]:
+    """One operation for all; a single one stays as it is."""
+    if len(works) == 1 and works[0].bits <= WHOLE_BITS:
+        yield works[0].operation
+    elif works:
+        bits = works[0].bits
+        passes = tuple(passes_of([work.step for work in works], bits, itemsize))
+        yield Passes(slot, Program(bits, passes), len(works))
+
+
+def passes_of(steps: Sequence[Step], bits: int, itemsize: int) -> Iterator[Pass]:
+    """Group steps into passes.
+
+    Args:
+        steps: In an order in which they may be done.
+        bits: Of the vector's index.
+        itemsize: Bytes of a number.
+    """
+    size = tile_bits(bits, itemsize)
+    left = list(steps)
+    while left:
+        choices = [(row, _next_pass(left, set(range(min(row, size))), size)) for row in ROW_BITS]
+        _, (tile, taken, left) = min(choices, key=lambda choice: 1 + READING[choice[0]] / len(choice[1][1]))
+        # Bits that no step needs make a tile's rows longer.
+        spare = (bit for bit in range(bits) if bit not in tile)
+        while len(tile) < size:
+            tile.add(next(spare))
+        yield Pass(tuple(sorted(tile)), tuple(taken))
+
+
+def tile_bits(bits: int, itemsize: int) -> int:
+    """Bits of a tile of a vector that has 2^bits entries."""
+    if bits <= WHOLE_BITS:
+        return bits
+    return min(bits - PARTS_BITS, (TILE_BYTES // itemsize).bit_length() - 1)
+
+
+def _next_pass(steps: list[Step], tile: set[int], size: int) -> tuple[set[int], list[Step], list[Step]]:
+    """The first step that waits, and all that fit beside it; the tile, those steps, and those that are left."""
+    blocked: set[int] = set()
+    taken, left = [], []
+    for step in steps:
+        bits = set(step.bits)
+        if not bits & blocked and len(tile | bits) <= size:
+            tile |= bits
+            taken.append(step)
+        else:
+            blocked |= bits
+            left.append(step)
+    return tile, taken, left

@@ -1,0 +1,168 @@
+"""Passes by every set of kernels, and every way to compile them, against plain NumPy."""
+
+import ctypes
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import qdist_kernels as kernels
+from qdist_kernels import build, native, settings
+from qdist_kernels.program import LARGEST_STEP
+
+TOLERANCE = {np.dtype(np.float32): 2e-4, np.dtype(np.float64): 1e-11}
+DTYPES = [np.float32, np.float64]
+MACHINES = {
+    "plain": ((), "sse2"),
+    "AVX2": (("-mavx2", "-mfma"), "avx2"),
+    "AVX-512": (("-mavx512f", "-mavx512dq", "-mfma"), "avx512f"),
+    "this machine": (build.FOR_THIS_MACHINE, ""),
+}
+
+
+def has_instructions(name):
+    cpu = Path("/proc/cpuinfo")
+    return not name or (cpu.exists() and name in cpu.read_text().split())
+
+
+def random_program(bits, rng, *, passes=3, steps=4):
+    """Steps on random bits, of all sizes, dense and diagonal, in tiles of random bits."""
+    made = []
+    for _ in range(passes):
+        tile = np.sort(rng.choice(bits, rng.integers(1, bits + 1), replace=False))
+        inside = []
+        for _ in range(steps):
+            count = rng.integers(1, min(len(tile), LARGEST_STEP) + 1)
+            chosen = np.sort(rng.choice(tile, count, replace=False))[::-1]
+            shape = (2**count,) * rng.integers(1, 3)
+            inside.append(kernels.Step(tuple(map(int, chosen)), rng.normal(size=shape) / 2 ** (count / 2)))
+        made.append(kernels.Pass(tuple(map(int, tile)), tuple(inside)))
+    return kernels.Program(bits, tuple(made))
+
+
+def expected(vector, program):
+    """Step by step, with the digits in front."""
+    for step in program.steps:
+        axes = [vector.ndim - 1 + program.bits - 1 - bit for bit in step.bits]
+        array = vector.astype(float).reshape(*vector.shape[:-1], *(2,) * program.bits)
+        array = np.moveaxis(array, axes, range(len(axes)))
+        matrix = np.diag(step.numbers) if step.is_diagonal else step.numbers
+        moved = (matrix @ array.reshape(len(matrix), -1)).reshape(array.shape)
+        vector = np.moveaxis(moved, range(len(axes)), axes).reshape(vector.shape)
+    return vector
+
+
+@pytest.mark.parametrize("library", [np, jnp], ids=["host", "device"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("bits", "batch"), list(itertools.product([1, 2, 3, 5, 8, 13], [(), (3,)])))
+def test_a_program_does_what_its_steps_do_one_after_another(bits, batch, dtype, library, kernel_set):
+    rng = np.random.default_rng([bits, len(batch)])
+    program = random_program(bits, rng)
+    with jax.enable_x64(dtype == np.float64):
+        vector = library.array(rng.normal(size=(*batch, 2**bits)), dtype)
+        wanted = expected(np.asarray(vector), program)
+        found = kernels.run_passes(vector, program)
+        assert found.dtype == dtype
+        assert np.allclose(found, wanted, atol=TOLERANCE[np.dtype(dtype)])
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_build_gives_the_same(machine, dtype, tmp_path_factory):
+    flags, needed = MACHINES[machine]
+    if machine != "this machine" and native.build.platform.machine() != "x86_64":
+        pytest.skip("these instructions are those of x86-64")
+    folder = tmp_path_factory.getbasetemp() / "builds"
+    path = build.library("host", machine=flags, folder=folder)
+    if not has_instructions(needed):
+        pytest.skip(f"compiled, but this processor has no {machine}")
+    library, rng = ctypes.CDLL(str(path)), np.random.default_rng(0)
+    for bits in (1, 4, 11):
+        program = random_program(bits, rng, passes=8)
+        vector = rng.normal(size=(2, 2**bits)).astype(dtype)
+        wanted = expected(vector, program)
+        native.call(library, vector, bits, *program.encoded(dtype))
+        assert np.allclose(vector, wanted, atol=TOLERANCE[np.dtype(dtype)])
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "5"])
+def test_the_number_of_threads_does_not_change_a_bit(threads, kernel_set, monkeypatch):
+    rng = np.random.default_rng(1)
+    program, vector = random_program(15, rng), rng.normal(size=2**15).astype(np.float32)
+    monkeypatch.setenv("NPROC", "1")
+    wanted = kernels.run_passes(vector.copy(), program)
+    monkeypatch.setenv("NPROC", threads)
+    assert np.array_equal(kernels.run_passes(vector.copy(), program), wanted)
+
+
+def test_passes_overwrite_the_vector_that_they_are_given():
+    rng = np.random.default_rng(2)
+    program, on_host = random_program(6, rng), rng.normal(size=2**6).astype(np.float32)
+    on_device = jnp.array(on_host)
+    assert kernels.run_passes(on_host, program) is on_host
+    kernels.run_passes(on_device, program)
+    assert on_device.is_deleted()
+
+
+def test_passes_can_be_differentiated():
+    rng = np.random.default_rng(3)
+    program, vector, step = random_program(6, rng), rng.normal(size=2**6), rng.normal(size=2**6)
+    with jax.enable_x64(True):
+        slope = jax.grad(lambda v: (kernels.run_passes(v, program) ** 2).sum())(jnp.array(vector)) @ step
+    h = 1e-5
+    moved = [(expected(vector + sign * h * step, program) ** 2).sum() for sign in (1, -1)]
+    assert slope == pytest.approx((moved[0] - moved[1]) / (2 * h), rel=1e-6)
+
+
+def python(script, tmp_path, **environment):
+    """Run a script in a process of its own, with a cache of its own."""
+    clean = {name: value for name, value in os.environ.items() if name not in ("CXX", settings.KERNELS)}
+    paths = os.pathsep.join([str(Path(kernels.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    clean |= {"XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": paths}
+    return subprocess.run(
+        [sys.executable, "-c", script], env=clean | environment, capture_output=True, text=True, timeout=120
+    )
+
+
+USED = "from qdist_kernels import native; print(native.is_used())"
+
+
+def test_without_a_compiler_the_other_kernels_are_used_and_it_is_said_once(tmp_path):
+    done = python(USED, tmp_path, PATH="/nowhere")
+    assert done.stdout.split() == ["False"]
+    assert "without its native kernels" in done.stderr
+    assert "no C++ compiler was found" in done.stderr
+
+
+def test_native_kernels_that_were_asked_for_and_are_not_there_are_an_error(tmp_path):
+    done = python(USED, tmp_path, PATH="/nowhere", QDIST_KERNELS="native")
+    assert done.returncode == 1
+    assert "`QDIST_KERNELS=native`, but no C++ compiler was found" in done.stderr
+
+
+def test_a_compiler_that_fails_is_said_with_its_first_error(tmp_path):
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho 'passes.h: error: too modern' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    done = python(USED, tmp_path, CXX=str(broken), QDIST_KERNELS="native")
+    assert "passes.h: error: too modern" in done.stderr
+
+
+def test_another_name_of_kernels_is_an_error(tmp_path):
+    done = python(USED, tmp_path, QDIST_KERNELS="cuda")
+    assert "must be `native` or `jax`, but is 'cuda'" in done.stderr
+
+
+def test_the_library_is_compiled_once_and_found_again_without_jax(tmp_path):
+    script = f"import sys; {USED}; print('jax' in sys.modules)"
+    assert python(script, tmp_path).stdout.split() == ["True", "False"]
+    (library,) = (tmp_path / "qdist" / "native").glob("host-*.so")
+    made = library.stat().st_mtime_ns
+    assert python(script, tmp_path).stdout.split() == ["True", "False"]
+    assert library.stat().st_mtime_ns == made
