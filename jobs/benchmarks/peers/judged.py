@@ -20,6 +20,10 @@ SLOWEST_PAIR = 2.0
 OPERATIONS_A_PASS = 3.0
 EACH_OPERATION = 1.2
 """Of an operation of a whole brickwork, in in-place scalings."""
+PEAK = 1.15
+"""Of the memory of a run on `PEAK_QUBITS`, in states, beside `FIXED_BYTES`."""
+PEAK_QUBITS = 13
+FIXED_BYTES = 64 * 2**20
 GROWTH = 4.0
 GROWTH_TOLERANCE = 0.25
 TRAJECTORIES = 100_000
@@ -132,6 +136,13 @@ def _roofline(rows: list[dict[str, Any]]) -> Iterator[Figure]:
         f"Brickwork, 12 qubits: at least {OPERATIONS_A_PASS:.0f} operations a pass", passes, OPERATIONS_A_PASS
     )
     yield from _most(f"Brickwork, 12 qubits: at most {EACH_OPERATION} × scaling an operation", single, EACH_OPERATION)
+    peaks = [
+        ((one["peak_bytes"] - FIXED_BYTES) / one["state_bytes"], row["precision"])
+        for row in rows
+        for one in row["growth"]
+        if one["qubits"] == PEAK_QUBITS and one["peak_bytes"] is not None
+    ]
+    yield from _most(f"Memory, {PEAK_QUBITS} qubits: at most {PEAK} states and 64 MiB", peaks, PEAK)
     yield from _most("Growth of an operation, 9–13 qubits, mean: 4 × a qubit, within 25 %", overall, GROWTH_TOLERANCE)
     yield from _most("Growth of an operation, each qubit more: 4 ×, within 25 %", steps, GROWTH_TOLERANCE)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,13 +124,31 @@ def _timed(function: Callable[[Any], Any], array: Any) -> tuple[Any, float]:
 def _growth(num_qubits: int, precision: str, quick: bool) -> dict[str, Any]:
     """Whole circuits, of which the first run does not count."""
     ready = Ready(brickwork(num_qubits), precision)
-    ready.run()
+    growth = peak_growth(ready.run)
     wall = []
     for _ in range(3 if quick or num_qubits > 12 else 5):
         started = time.perf_counter()
         ready.warm.execute()
         wall.append(time.perf_counter() - started)
-    return {"qubits": num_qubits, **ready.facts(), "wall": wall}
+    state = 4**num_qubits * np.dtype(precision).itemsize
+    return {"qubits": num_qubits, **ready.facts(), "state_bytes": state, "peak_bytes": growth, "wall": wall}
+
+
+def peak_growth(function: Callable[[], Any]) -> int | None:
+    """By how many bytes the memory of this process grows at most; `None` where the system does not tell."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        function()
+        return None
+    before = _kilobytes("VmRSS")
+    function()
+    return 1024 * (_kilobytes("VmHWM") - before)
+
+
+def _kilobytes(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 if __name__ == "__main__":

@@ -24,10 +24,9 @@ def markdown(record: dict[str, Any]) -> str:
 def _head(record: dict[str, Any]) -> str:
     machine, versions = record["machine"], record["versions"]
     names = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return (
-        f"{record['date']}, {machine['cpu']} ({', '.join(machine['vector_instructions'])}), {record['threads']} threads on "
-        f"{machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB, load {record['load_before']:.1f}. {names}."
-    )
+    cpu = f"{machine['cpu']} ({', '.join(machine['vector_instructions'])})"
+    cores = f"{record['threads']} threads on {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB"
+    return f"{record['date']}, {cpu}, {cores}, load {record['load_before']:.1f}. {names}."
 
 
 def rows_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -50,7 +49,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def _warm(rows: list[dict[str, Any]]) -> str:
-    peers = [name for name in ("aer", "qulacs", "quantumsim") if any(name in row["times"] for row in rows)]
+    peers = [name for name in ("aer", "qulacs", "quantumsim") if any(name in row["times"] | row["out"] for row in rows)]
     head = ["warm, noise after every gate", "qubits", "gates", "precision", "qdist", *(f"{name}" for name in peers)]
     lines = []
     for row in rows:
@@ -106,36 +105,24 @@ def _cold(rows: list[dict[str, Any]]) -> str:
 
 
 def _roofline(rows: list[dict[str, Any]]) -> str:
-    lines, growth = [], []
+    lines, whole = [], []
     for row in rows:
         scaling = best_scaling(row)
         times = sorted((median(pair["wall"]) / scaling, pair["digits"]) for pair in row["pairs"])
         middle = statistics.median(value for value, _ in times)
         ends = [f"{value:.2f} × {tuple(digits)}" for value, digits in (times[0], times[-1])]
         lines.append([row["precision"], str(row["qubits"]), seconds(scaling), ends[0], f"{middle:.2f} ×", ends[1]])
-        for one in row["growth"]:
-            each = seconds(each_operation(row, one))
-            a_pass = f"{one['operations'] / one['passes']:.2f}"
-            growth.append(
-                [row["precision"], str(one["qubits"]), str(one["operations"]), a_pass, spread(one["wall"]), each]
-            )
-    pairs = [
-        "one dense two-qubit operation",
-        "qubits",
-        "in-place scaling",
-        "fastest pair",
-        "median pair",
-        "slowest pair",
-    ]
-    whole = [
-        "noisy brickwork of depth 10",
-        "qubits",
-        "operations",
-        "operations a pass",
-        "whole circuit",
-        "an operation",
-    ]
-    return rows_of(pairs, lines) + "\n\n" + rows_of(whole, growth)
+        whole += [_circuit(row, one) for one in row["growth"]]
+    pairs = ["dense two-qubit operation", "qubits", "in-place scaling", "fastest pair", "median pair", "slowest pair"]
+    circuits = ["brickwork of depth 10", "qubits", "operations", "operations a pass", "circuit", "an operation"]
+    return rows_of(pairs, lines) + "\n\n" + rows_of([*circuits, "state", "peak of the first run"], whole)
+
+
+def _circuit(row: dict[str, Any], one: dict[str, Any]) -> list[str]:
+    a_pass, each = f"{one['operations'] / one['passes']:.2f}", seconds(each_operation(row, one))
+    cells = [row["precision"], str(one["qubits"]), str(one["operations"]), a_pass, spread(one["wall"]), each]
+    peak = "–" if one["peak_bytes"] is None else f"{one['peak_bytes'] / 2**20:.0f} MiB"
+    return [*cells, f"{one['state_bytes'] / 2**20:.3g} MiB", peak]
 
 
 def _network(rows: list[dict[str, Any]]) -> str:
