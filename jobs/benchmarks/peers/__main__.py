@@ -1,0 +1,62 @@
+"""All benchmarks against the peers, in one command.
+
+    python -m jobs.benchmarks.peers                        # everything, about 25 minutes on two cores
+    python -m jobs.benchmarks.peers --quick                # a minute
+    python -m jobs.benchmarks.peers --only warm,cold       # some of warm, cold, roofline, network, accuracy
+    python -m jobs.benchmarks.peers --table RECORD.json    # the tables of a record
+
+Run it where the repository is. `pip install -e '.[benchmarks]'` brings the peers; those that are missing are skipped.
+It writes a record beside the others, prints it as Markdown, and ends with 1 if a promise is not kept.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from jobs.benchmarks.peers import accuracy, cold, contest, judged, network, record, roofline, table, warm
+from jobs.benchmarks.peers.contestants import NAMES, missing
+
+SECTIONS = {"warm": warm, "cold": cold, "roofline": roofline, "network": network, "accuracy": accuracy}
+
+
+def say(line: str) -> None:
+    """What goes on, beside the tables."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="fewer and smaller cases, about a minute")
+    parser.add_argument("--only", default=",".join(SECTIONS), help="sections, with commas between")
+    parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
+    parser.add_argument("--out", type=Path, help="where the record goes; among the others unless given")
+    parser.add_argument("--table", type=Path, metavar="RECORD", help="print the tables of a record, run nothing")
+    options = parser.parse_args()
+    if options.table:
+        print(table.markdown(record.read(options.table)))
+        return 0
+    sections = options.only.split(",")
+    for name in sections:
+        if name not in SECTIONS:
+            parser.error(f"`--only` must name sections ({', '.join(SECTIONS)}), but '{name}' is none.")
+    contest.limit_threads(options.threads)
+    absent = {name: why for name in NAMES if (why := missing(name))}
+    for why in absent.values():
+        say(why)
+    names = [name for name in NAMES if name not in absent]
+    found = record.start(names, options.threads, quick=options.quick)
+    started = time.perf_counter()
+    for name in sections:
+        found[name] = SECTIONS[name].run(names, options.threads, quick=options.quick, say=say)
+        say(f"{name} is done after {time.perf_counter() - started:.0f} s.")
+    found["wall_seconds"] = time.perf_counter() - started
+    found["load_after"] = os.getloadavg()[0]
+    say(f"Written: {record.write(found, options.out)}")
+    print(table.markdown(found))
+    return 0 if all(one.is_kept for one in judged.figures(found)) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

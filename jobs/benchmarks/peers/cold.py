@@ -1,0 +1,106 @@
+"""Cold processes: `qdist run JOB.toml`, which writes its HDF5 file, against a script that runs the same file in Aer."""
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jobs.benchmarks.peers.circuits import NOISE, qasm_path, qasm_stems
+
+MOST_QUBITS = 10
+FAULTY = ("vqe_uccsd_n6",)
+"""Uses a register that it does not declare, as published: neither program reads it."""
+TOLERANCE = 1e-5
+"""Of half the sum of all differences of probabilities."""
+SIGMAS = 6
+"""Where Aer draws 1,024 shots."""
+LONG = 10.0
+"""Seconds of both processes above which there are fewer repetitions."""
+JOB = """[run]
+precision = "float32"
+[program]
+circuit = "{path}"
+[noise]
+one_qubit = {{ depolarizing = {one} }}
+two_qubit = {{ depolarizing = {two} }}
+"""
+
+
+def stems(quick: bool) -> list[str]:
+    """The files with at most 10 qubits."""
+    if quick:
+        return ["qft_n4", "hhl_n7", "36"]
+    return [stem for stem in qasm_stems() if stem not in FAULTY and _qubits(stem) <= MOST_QUBITS]
+
+
+def _qubits(stem: str) -> int:
+    lines = qasm_path(stem).read_text(encoding="utf-8").splitlines()
+    return sum(int(line.split("[")[1].split("]")[0]) for line in lines if line.strip().startswith("qreg"))
+
+
+def run(names: Sequence[str], threads: int, *, quick: bool, say: Any) -> list[dict[str, Any]]:
+    """Time both processes on each file in turn; the first of each does not count.
+
+    Returns:
+        For each file the seconds of each process, and how far their probabilities are apart.
+    """
+    repetitions = 2 if quick else 5
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for stem in stems(quick):
+            commands = _commands(stem, Path(folder), threads)
+            commands = {name: command for name, command in commands.items() if name in names}
+            first, outputs = {}, {}
+            for name, command in commands.items():
+                first[name], outputs[name] = _seconds(command)
+            rows: dict[str, list[float]] = {name: [] for name in commands}
+            is_long = sum(first.values()) > LONG
+            for repetition in range(2 if is_long else repetitions):
+                for name in list(commands)[:: -1 if repetition % 2 else 1]:
+                    rows[name].append(_seconds(commands[name])[0])
+            row: dict[str, Any] = {"file": stem, "qubits": _qubits(stem), "wall": rows, "first": first}
+            if "aer" in commands:
+                row |= _difference(Path(folder) / f"{stem}.h5", json.loads(outputs["aer"]))
+            found.append(row)
+            times = ", ".join(f"{name} {sorted(seconds)[len(seconds) // 2]:.2f} s" for name, seconds in rows.items())
+            say(f"cold {stem}: {times}" + ("" if row.get("agree", True) else f"  RESULTS DIFFER {row['difference']}"))
+    return found
+
+
+def _commands(stem: str, folder: Path, threads: int) -> dict[str, list[str]]:
+    path, job, out = qasm_path(stem), folder / f"{stem}.toml", folder / f"{stem}.h5"
+    job.write_text(JOB.format(path=path, one=NOISE[1], two=NOISE[2]), encoding="utf-8")
+    script = Path(__file__).with_name("aer_script.py")
+    return {
+        "qdist": [sys.executable, "-m", "qdist", "run", str(job), "--out", str(out)],
+        "aer": [sys.executable, str(script), str(path), "single", str(threads)],
+    }
+
+
+def _seconds(command: list[str]) -> tuple[float, str]:
+    started = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True)
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
+    return seconds, done.stdout
+
+
+def _difference(path: Path, theirs: dict[str, float]) -> dict[str, Any]:
+    from qdist import read_result
+
+    result = read_result(path)
+    ours = dict(zip(result["results/outcome"].tolist(), result["results/probabilities"].tolist(), strict=True))
+    words = set(ours) | set(theirs)
+    gaps = {word: abs(ours.get(word, 0.0) - theirs.get(word, 0.0)) for word in words}
+    is_drawn = all((1024 * value).is_integer() for value in theirs.values())
+    if is_drawn:
+        agree = all(gap <= SIGMAS * math.sqrt(max(ours.get(word, 0.0), 1 / 1024) / 1024) for word, gap in gaps.items())
+    else:
+        agree = sum(gaps.values()) / 2 <= TOLERANCE
+    return {"difference": sum(gaps.values()) / 2, "drawn": is_drawn, "agree": agree}

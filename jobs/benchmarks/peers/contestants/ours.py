@@ -1,0 +1,104 @@
+"""qdist: planned once, executed warm."""
+
+import contextlib
+import sys
+from typing import Any
+
+import numpy as np
+
+import qdist as qd
+from jobs.benchmarks.peers.circuits import Case, Gate
+
+PACKAGES = ("qdist",)
+PRECISIONS = ("float32", "float64")
+
+
+class Warm:
+    """A job that is planned once and executed any number of times: the only lines that know how a run does it."""
+
+    def __init__(self, job: qd.Job, *, keep_state: bool = True) -> None:
+        self.precision = job.precision
+        self.plan = qd.prepare(job, keep_state=keep_state).plan
+
+    def execute(self) -> Any:
+        """All vectors at the end, computed."""
+        from qdist.runs.evolve import evolve
+
+        with precision_of(self.plan, self.precision) as jax:
+            evolution = evolve(self.plan, np.dtype(self.precision))
+            if jax is not None:
+                jax.block_until_ready(list(evolution.vectors.values()))
+        return evolution
+
+    def facts(self) -> dict[str, Any]:
+        """What the plan says of itself: operations after fusion, and how often they pass over the state."""
+        return {"operations": operations(self.plan), "two_qubit": two_qubit(self.plan), "passes": passes(self.plan)}
+
+
+@contextlib.contextmanager
+def precision_of(plan: Any, precision: str) -> Any:
+    """JAX, told to compute in this precision; `None` where small vectors stay on the host, as in a run."""
+    from qdist_kernels.transfer import HOST_ENTRIES
+
+    if "jax" not in sys.modules and 2**plan.largest * plan.shots <= HOST_ENTRIES:
+        yield None
+        return
+    import jax
+
+    with jax.enable_x64(precision == "float64"):
+        yield jax
+
+
+def operations(plan: Any) -> int:
+    """Operations after fusion that read a vector."""
+    from qdist.machine.plan import Scale, Transfer
+
+    return sum(isinstance(one, Transfer | Scale) for one in plan.operations)
+
+
+def two_qubit(plan: Any) -> int:
+    """Those of them that act on two qubits."""
+    from qdist.machine.plan import Scale, Transfer
+
+    return sum(isinstance(one, Transfer | Scale) and len(one.axes) == 2 for one in plan.operations)
+
+
+def passes(plan: Any) -> int:
+    """How often a state is read and written: once for each operation, until plans have tiles."""
+    return operations(plan)
+
+
+class Ready:
+    """One node with all qubits, noise as channels of the program."""
+
+    def __init__(self, case: Case, precision: str) -> None:
+        self.names = tuple(f"a/{i}" for i in range(case.num_qubits))
+        steps = (qd.Prepare(self.names), *(self._step(one) for one in case.operations))
+        program = qd.Program(steps, qubits=self.names)
+        network = qd.Network((qd.Node("a", case.num_qubits),))
+        record = qd.Recording(probabilities=False)
+        self.warm = Warm(qd.Job(program=program, network=network, precision=precision, record=record))
+
+    def _step(self, operation: Any) -> qd.Apply:
+        qubits = tuple(self.names[i] for i in operation.qubits)
+        if isinstance(operation, Gate):
+            return qd.apply(operation.name, *qubits, params=operation.params)
+        channel = "depolarizing" if len(qubits) == 1 else "depolarizing2"
+        return qd.Apply(qd.CHANNELS[channel].function(operation.probability), qubits)
+
+    def run(self) -> tuple[float, None]:
+        return float(self._states().correlator(dict.fromkeys(self.names, "Z"))), None
+
+    def probabilities(self) -> np.ndarray:
+        return np.asarray(self._states().probabilities(self.names), float)
+
+    def _states(self) -> qd.FinalStates:
+        return qd.FinalStates(self.warm.plan.final, self.warm.execute())
+
+    def facts(self) -> dict[str, Any]:
+        return self.warm.facts()
+
+
+def ready(case: Case, precision: str, threads: int) -> Ready:
+    """The threads are as many as the cores that the process may use."""
+    return Ready(case, precision)

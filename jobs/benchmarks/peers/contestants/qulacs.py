@@ -1,0 +1,58 @@
+"""qulacs: gates and noise one after the other on its `DensityMatrix`, which is complex128."""
+
+from typing import Any
+
+import numpy as np
+
+from jobs.benchmarks.peers.circuits import Case, Depolarizing, Gate
+
+PACKAGES = ("qulacs",)
+PRECISIONS = ("float64",)
+
+
+class Ready:
+    """Its optimizer cannot merge noise, so the circuit is as written, with qulacs' own gates where it has them."""
+
+    def __init__(self, case: Case) -> None:
+        from qulacs import DensityMatrix, Observable, QuantumCircuit
+
+        self.state = DensityMatrix(case.num_qubits)
+        self.circuit = QuantumCircuit(case.num_qubits)
+        for one in case.operations:
+            self.circuit.add_gate(gate(one))
+        self.reading = Observable(case.num_qubits)
+        self.reading.add_operator(1.0, " ".join(f"Z {i}" for i in range(case.num_qubits)))
+
+    def run(self) -> tuple[float, None]:
+        self._evolve()
+        return self.reading.get_expectation_value(self.state), None
+
+    def probabilities(self) -> np.ndarray:
+        self._evolve()
+        n = self.state.get_qubit_count()
+        return np.diag(self.state.get_matrix()).real.reshape((2,) * n).transpose().reshape(-1)
+
+    def _evolve(self) -> None:
+        self.state.set_zero_state()
+        self.circuit.update_quantum_state(self.state)
+
+
+def gate(one: Gate | Depolarizing) -> Any:
+    from qulacs import gate as gates
+
+    if not isinstance(one, Gate):
+        make = gates.DepolarizingNoise if len(one.qubits) == 1 else gates.TwoQubitDepolarizingNoise
+        return make(*one.qubits, one.probability)
+    known = {"cx": gates.CNOT, "cz": gates.CZ, "swap": gates.SWAP, "h": gates.H, "s": gates.S, "x": gates.X}
+    known |= {"u1": gates.U1, "u2": gates.U2, "u3": gates.U3, "t": gates.T, "y": gates.Y, "z": gates.Z}
+    if one.name in known:
+        return known[one.name](*one.qubits, *one.params)
+    from qdist import gate as library
+
+    # qulacs' first qubit is the least significant one of a matrix, qdist's the most significant.
+    return gates.DenseMatrix(list(reversed(one.qubits)), np.asarray(library(one.name, *one.params).unitary))
+
+
+def ready(case: Case, precision: str, threads: int) -> Ready:
+    """The threads are set by the environment of the process."""
+    return Ready(case)

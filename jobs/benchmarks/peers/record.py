@@ -1,0 +1,60 @@
+"""The record of a comparison: when, on what machine, with which versions, and every number."""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from jobs.benchmarks.peers.contestants import contestant
+
+FOLDER = Path(__file__).parents[1] / "records"
+FORMAT = 1
+
+
+def start(names: Sequence[str], threads: int, *, quick: bool) -> dict[str, Any]:
+    """A record without numbers; it names no machine, only its kind."""
+    packages = sorted({package for name in names for package in contestant(name).PACKAGES} | {"jax", "jaxlib", "numpy"})
+    return {
+        "format": FORMAT,
+        "date": time.strftime("%Y-%m-%d"),
+        "quick": quick,
+        "machine": machine(),
+        "threads": threads,
+        "kernels": os.environ.get("QDIST_KERNELS", ""),
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores and memory."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
+    return {
+        "cpu": models[0] if models else platform.processor(),
+        "cores": os.cpu_count(),
+        "vector_instructions": [name for name in ("avx2", "avx512f") if name in flags],
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "system": platform.system(),
+    }
+
+
+def write(record: dict[str, Any], path: Path | None) -> Path:
+    """Write it, by default among the records under its date; a quick one has a name of its own."""
+    if path is None:
+        path = FOLDER / f"cpu_{'quick_' if record['quick'] else ''}{record['date']}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def read(path: Path) -> dict[str, Any]:
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if record.get("format") != FORMAT:
+        raise SystemExit(f"`format` of {path} must be {FORMAT}, but is {record.get('format')}. Make the record again.")
+    return record

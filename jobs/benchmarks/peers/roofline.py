@@ -1,0 +1,155 @@
+"""How near one operation comes to the memory's speed: a dense two-qubit PTM against an in-place scaling, in turn.
+
+Runs in a process of its own: `python -m jobs.benchmarks.peers.roofline REQUEST`, where the request is JSON.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jobs.benchmarks.peers.circuits import ROOT, brickwork
+from jobs.benchmarks.peers.contestants.ours import Ready
+
+QUBITS = 12
+GROWTH = (9, 10, 11, 12, 13)
+FACTOR = 0.999
+"""Of the scaling: not 1, which could be left out, and far from numbers so small that they are slow."""
+
+
+def run(names: Sequence[str], threads: int, *, quick: bool, say: Any) -> list[dict[str, Any]]:
+    """Time every pair of digits, and whole circuits per operation, in each precision.
+
+    Returns:
+        For each precision `scaling` (seconds of each repetition, by how it is done), `pairs` (digits and seconds) and
+        `growth` (qubits, operations, passes and seconds of whole noisy brickworks).
+    """
+    found = []
+    for precision in ("float32",) if quick else ("float32", "float64"):
+        request = {"precision": precision, "threads": threads, "quick": quick}
+        command = [sys.executable, "-m", "jobs.benchmarks.peers.roofline", json.dumps(request)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
+        row = {"precision": precision, **json.loads(done.stdout.splitlines()[-1])}
+        found.append(row)
+        scaling = best_scaling(row)
+        slowest = max(row["pairs"], key=lambda pair: median(pair["wall"]))
+        factor = median(slowest["wall"]) / scaling
+        say(
+            f"roofline {precision}: scaling {scaling * 1e3:.2f} ms, slowest pair {slowest['digits']} {factor:.1f} times"
+        )
+    return found
+
+
+def median(values: Sequence[float]) -> float:
+    return float(np.median(values))
+
+
+def best_scaling(row: dict[str, Any]) -> float:
+    """Seconds of an in-place scaling in the faster of the two ways to do it."""
+    return min(median(seconds) for seconds in row["scaling"].values())
+
+
+def measure(precision: str, threads: int, quick: bool) -> dict[str, Any]:
+    import jax
+
+    with jax.enable_x64(precision == "float64"):
+        pairs = list(combinations(range(QUBITS), 2))
+        pairs = pairs[::13] if quick else pairs
+        found = _in_turn(pairs, precision, threads, repetitions=3 if quick else 7)
+    return found | {"growth": [_growth(n, precision, quick) for n in (GROWTH[:3] if quick else GROWTH)]}
+
+
+def _in_turn(pairs: list[tuple[int, int]], precision: str, threads: int, *, repetitions: int) -> dict[str, Any]:
+    """Every pair between scalings of the same array, repetition after repetition; the first is for compiling."""
+    import jax
+    import jax.numpy as jnp
+
+    from qdist_kernels import update
+
+    dims = (4,) * QUBITS
+    matrix = dense(precision)
+    scale = jax.jit(lambda array: array * np.asarray(FACTOR, precision), donate_argnums=0)
+    vector = jax.block_until_ready(jnp.full(4**QUBITS, 1.0, precision))
+    array = np.ones(4**QUBITS, precision)
+    scaling: dict[str, list[float]] = {"jax": [], "numpy": []}
+    rows: list[dict[str, Any]] = [{"digits": list(pair), "wall": []} for pair in pairs]
+    with ThreadPoolExecutor(threads) as pool:
+        for repetition in range(repetitions + 1):
+            for number, row in enumerate(rows):
+                if number % 6 == 0:
+                    vector, seconds = _timed(scale, vector)
+                    _, host = _timed(lambda array: _scale_parts(array, pool, threads), array)
+                    if repetition:
+                        scaling["jax"].append(seconds)
+                        scaling["numpy"].append(host)
+                vector, seconds = _timed(
+                    lambda v, row=row: update(v, matrix, dims=dims, axes=tuple(row["digits"])), vector
+                )
+                if repetition:
+                    row["wall"].append(seconds)
+    return {"qubits": QUBITS, "scaling": scaling, "pairs": rows}
+
+
+def dense(precision: str) -> np.ndarray:
+    """A random trace-preserving matrix without zeros below its first row, scaled so that vectors keep their size."""
+    matrix = np.linalg.qr(np.random.default_rng(0).normal(size=(16, 16)))[0]
+    matrix[0] = np.eye(16)[0]
+    matrix[1:] *= 0.9
+    return matrix.astype(precision)
+
+
+def _scale_parts(array: np.ndarray, pool: ThreadPoolExecutor, threads: int) -> np.ndarray:
+    parts = np.array_split(array, threads)
+    list(pool.map(lambda part: np.multiply(part, part.dtype.type(FACTOR), out=part), parts))
+    return array
+
+
+def _timed(function: Callable[[Any], Any], array: Any) -> tuple[Any, float]:
+    started = time.perf_counter()
+    result = function(array)
+    if hasattr(result, "block_until_ready"):
+        result.block_until_ready()
+    return result, time.perf_counter() - started
+
+
+def _growth(num_qubits: int, precision: str, quick: bool) -> dict[str, Any]:
+    """Whole circuits, of which the first run does not count."""
+    ready = Ready(brickwork(num_qubits), precision)
+    growth = peak_growth(ready.run)
+    wall = []
+    for _ in range(3 if quick or num_qubits > 12 else 5):
+        started = time.perf_counter()
+        ready.warm.execute()
+        wall.append(time.perf_counter() - started)
+    state = 4**num_qubits * np.dtype(precision).itemsize
+    return {"qubits": num_qubits, **ready.facts(), "state_bytes": state, "peak_bytes": growth, "wall": wall}
+
+
+def peak_growth(function: Callable[[], Any]) -> int | None:
+    """By how many bytes the memory of this process grows at most; `None` where the system does not tell."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        function()
+        return None
+    before = _kilobytes("VmRSS")
+    function()
+    return 1024 * (_kilobytes("VmHWM") - before)
+
+
+def _kilobytes(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(**json.loads(sys.argv[1]))))
