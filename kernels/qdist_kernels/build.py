@@ -6,7 +6,8 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -56,6 +57,17 @@ def library(
     return path
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time compiles, and the others find what it made; where files cannot be locked, all do."""
+    with open(folder / "lock", "w") as lock:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def where(
     name: str, *, includes: Sequence[str] = (), machine: Sequence[str] = FOR_THIS_MACHINE, folder: Path | None = None
 ) -> Path:
@@ -81,7 +93,9 @@ def _processor() -> str:
 def _compile(source: Path, path: Path, flags: Sequence[str]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix="building-") as scratch:
+        with _alone(path.parent), tempfile.TemporaryDirectory(dir=path.parent, prefix="building-") as scratch:
+            if path.exists():
+                return
             made = Path(scratch) / path.name
             done = subprocess.run(
                 [str(compiler()), *flags, str(source), "-o", str(made)], capture_output=True, text=True, timeout=SECONDS

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from qdist_kernels import build, settings
-from qdist_kernels.namespace import precision_of
+from qdist_kernels.namespace import is_jax, precision_of
 
 SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
@@ -63,20 +63,29 @@ def _host() -> Any:
     return ctypes.CDLL(str(build.library("host")))
 
 
-def run_on_host(vector: np.ndarray, bits: int, code: np.ndarray, numbers: np.ndarray) -> None:
+def run(vector: Any, bits: int, code: np.ndarray, numbers: np.ndarray) -> Any:
     """Run a program on each of the vectors of 2^bits entries that lie in a contiguous array, in place.
 
     Args:
-        vector: float32 or float64, shape (…, 2^bits).
+        vector: float32 or float64, shape (…, 2^bits), NumPy's or JAX's; it must not be used again.
         bits: Of the index of one vector.
         code: int32; `sources/passes.h` says what it holds.
         numbers: Matrices and factors, in the precision of `vector`.
+
+    Returns:
+        `vector`, or where JAX says that it is now.
     """
-    call(_host(), vector, bits, code, numbers)
+    if not is_jax(vector):
+        call(_host(), vector, bits, code, numbers)
+        return vector
+    with precision_of(vector):
+        return _in_xla()(vector, _padded(code), _padded(numbers), bits=bits, threads=settings.threads())
 
 
 def call(library: Any, vector: np.ndarray, bits: int, code: np.ndarray, numbers: np.ndarray) -> None:
-    """`run_on_host` by one build of the library."""
+    """The same for NumPy's, by one build of the library."""
+    if not vector.flags.c_contiguous:
+        raise ValueError("A vector must be contiguous to be changed by native kernels, but is a slice. Copy it.")
     function = getattr(library, f"qdist_passes_{SUFFIXES[vector.dtype]}")
     function(
         ctypes.c_void_p(vector.ctypes.data),
@@ -90,7 +99,7 @@ def call(library: Any, vector: np.ndarray, bits: int, code: np.ndarray, numbers:
 
 @cache
 def _in_xla() -> Callable[..., Any]:
-    """The same as a call of XLA, in place. Programs are padded to powers of two: few shapes are compiled."""
+    """A call of XLA, in place. Programs are padded to powers of two: few shapes are compiled."""
     import jax
 
     library = ctypes.CDLL(str(build.library("xla", includes=[jax.ffi.include_dir()])))
@@ -105,12 +114,6 @@ def _in_xla() -> Callable[..., Any]:
         return function(vector, code, numbers, bits=np.int32(bits), threads=np.int32(threads))
 
     return jax.jit(call, static_argnames=("bits", "threads"), donate_argnames=("vector",))
-
-
-def run_in_xla(vector: Any, bits: int, code: np.ndarray, numbers: np.ndarray) -> Any:
-    """`run_on_host` for a JAX array on the processor, which must not be used again."""
-    with precision_of(vector):
-        return _in_xla()(vector, _padded(code), _padded(numbers), bits=bits, threads=settings.threads())
 
 
 def _padded(array: np.ndarray) -> np.ndarray:

@@ -26,11 +26,7 @@ def run_passes(vector: Any, program: Program) -> Any:
         The shape of `vector`.
     """
     if not is_traced(vector) and native.is_used() and not program.is_traced:
-        encoded = program.encoded(vector.dtype)
-        if is_jax(vector):
-            return native.run_in_xla(vector, program.bits, *encoded)
-        native.run_on_host(vector, program.bits, *encoded)
-        return vector
+        return native.run(vector, program.bits, *program.encoded(vector.dtype))
     for step in program.steps:
         axes = tuple(program.bits - 1 - bit for bit in step.bits)
         numbers = step.numbers if is_jax(step.numbers) else np.asarray(step.numbers, vector.dtype)

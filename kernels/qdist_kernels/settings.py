@@ -1,6 +1,7 @@
 """What the environment says about kernels: the only place of this package that reads it."""
 
 import os
+import platform
 from pathlib import Path
 
 KERNELS = "QDIST_KERNELS"
@@ -32,3 +33,11 @@ def cache_folder() -> Path:
     """Where compiled things are kept between processes."""
     home = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(home) if home else Path.home() / ".cache") / "qdist"
+
+
+def of_jax() -> dict[str, str]:
+    """Variables with which JAX keeps what it compiles between processes; they must be set before it is loaded."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(cache_folder() / f"jax-{platform.node()}"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }

@@ -194,14 +194,13 @@ def update(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, 
         front = _contract(vector.reshape(-1), matrix, dims, axes)
         order = [*axes, *(k for k in range(len(dims)) if k not in axes)]
         return front.reshape([dims[k] for k in order]).transpose(np.argsort(order)).reshape(*lead, -1)
+    bits, chosen = bits_of(dims[len(lead) :], [a - len(lead) for a in axes])
+    if vector.size > NATIVE_ENTRIES and len(chosen) <= LARGEST_STEP and not is_jax(matrix) and native.is_used():
+        program = one_step(Step(chosen, matrix), bits, vector.dtype.itemsize)
+        return native.run(vector, bits, *program.encoded(vector.dtype))
     if is_jax(vector) or is_jax(matrix) or not stays_on_host(vector.size):
         return _compiled_in_place()(_on_device(vector), matrix, dims=dims, axes=axes)
-    bits, chosen = bits_of(dims[len(lead) :], [a - len(lead) for a in axes])
-    if vector.size > NATIVE_ENTRIES and len(chosen) <= LARGEST_STEP and native.is_used():
-        program = one_step(Step(chosen, matrix), bits, vector.itemsize)
-        native.run_on_host(vector, bits, *program.encoded(vector.dtype))
-    else:
-        _update_on_host(vector.reshape(-1), matrix, dims, axes)
+    _update_on_host(vector.reshape(-1), matrix, dims, axes)
     return vector
 
 

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -228,6 +229,7 @@ def _run_job(comm: "Comm", job: Path, target: Path, *, resume: bool, fork: bool)
     with listening(_say_asked) as asked, guard(comm) as nodes:
         described = agree(comm, lambda: read_job(job))
         on_first(comm, lambda: _check_target(target))
+        agree(comm, _choose_kernels)
         checkpoints = Checkpoints(
             folder_of(target), resume, fork, live=target, job=str(job), asked=lambda: asked.by, tell=_tell
         )
@@ -237,6 +239,24 @@ def _run_job(comm: "Comm", job: Path, target: Path, *, resume: bool, fork: bool)
         on_first(comm, lambda: write_result(result, target))
         on_first(comm, lambda: checkpoints.clear())
     typer.echo(f"Wrote {target} after {result.attributes['wall_seconds']:.3g} s. Look at it with: qdist show {target}")
+
+
+def _choose_kernels() -> None:
+    """Compile what has not been compiled on this machine, and say why it takes a while, or why it cannot be done."""
+    from qdist.errors import QdistError
+    from qdist_kernels import native, settings
+
+    os.environ.update({name: value for name, value in settings.of_jax().items() if name not in os.environ})
+    try:
+        if native.must_compile():
+            _tell("Compiling the kernels for this machine: some 20 seconds, once.")
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            native.is_used()
+    except ValueError as problem:
+        raise QdistError(str(problem)) from None
+    for warning in said:
+        _tell(str(warning.message))
 
 
 def _tell(sentence: str) -> None:
@@ -405,6 +425,7 @@ def validate(ctx: typer.Context) -> None:
     """
     from qdist.runs.validation import run_validation, table
 
+    _choose_kernels()
     rows = run_validation()
     typer.echo(table(rows))
     if not all(row.ok for row in rows):

@@ -74,12 +74,14 @@ def _in_turn(pairs: list[tuple[int, int]], precision: str, threads: int, *, repe
     import jax.numpy as jnp
 
     from qdist_kernels import update
+    from qdist_kernels.memory import empty
 
     dims = (4,) * QUBITS
     matrix = dense(precision)
     scale = jax.jit(lambda array: array * np.asarray(FACTOR, precision), donate_argnums=0)
     vector = jax.block_until_ready(jnp.full(4**QUBITS, 1.0, precision))
-    array = np.ones(4**QUBITS, precision)
+    array = empty((4**QUBITS,), precision)
+    array.fill(1.0)
     scaling: dict[str, list[float]] = {"jax": [], "numpy": []}
     rows: list[dict[str, Any]] = [{"digits": list(pair), "wall": []} for pair in pairs]
     with ThreadPoolExecutor(threads) as pool:
@@ -91,8 +93,8 @@ def _in_turn(pairs: list[tuple[int, int]], precision: str, threads: int, *, repe
                     if repetition:
                         scaling["jax"].append(seconds)
                         scaling["numpy"].append(host)
-                vector, seconds = _timed(
-                    lambda v, row=row: update(v, matrix, dims=dims, axes=tuple(row["digits"])), vector
+                array, seconds = _timed(
+                    lambda v, row=row: update(v, matrix, dims=dims, axes=tuple(row["digits"])), array
                 )
                 if repetition:
                     row["wall"].append(seconds)

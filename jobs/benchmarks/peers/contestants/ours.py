@@ -8,6 +8,8 @@ import numpy as np
 
 import qdist as qd
 from jobs.benchmarks.peers.circuits import Case, Gate
+from qdist.machine.plan import Passes, Scale, Transfer
+from qdist.machine.tiling import tiled
 
 PACKAGES = ("qdist",)
 PRECISIONS = ("float32", "float64")
@@ -18,7 +20,7 @@ class Warm:
 
     def __init__(self, job: qd.Job, *, keep_state: bool = True) -> None:
         self.precision = job.precision
-        self.plan = qd.prepare(job, keep_state=keep_state).plan
+        self.plan = tiled(qd.prepare(job, keep_state=keep_state).plan)
 
     def execute(self) -> Any:
         """All vectors at the end, computed."""
@@ -38,9 +40,9 @@ class Warm:
 @contextlib.contextmanager
 def precision_of(plan: Any, precision: str) -> Any:
     """JAX, told to compute in this precision; `None` where small vectors stay on the host, as in a run."""
-    from qdist_kernels.transfer import HOST_ENTRIES
+    from qdist_kernels.transfer import stays_on_host
 
-    if "jax" not in sys.modules and 2**plan.largest * plan.shots <= HOST_ENTRIES:
+    if "jax" not in sys.modules and stays_on_host(2**plan.largest * plan.shots):
         yield None
         return
     import jax
@@ -51,21 +53,26 @@ def precision_of(plan: Any, precision: str) -> Any:
 
 def operations(plan: Any) -> int:
     """Operations after fusion that read a vector."""
-    from qdist.machine.plan import Scale, Transfer
-
-    return sum(isinstance(one, Transfer | Scale) for one in plan.operations)
+    return sum(one.count if isinstance(one, Passes) else isinstance(one, Transfer | Scale) for one in plan.operations)
 
 
 def two_qubit(plan: Any) -> int:
     """Those of them that act on two qubits."""
-    from qdist.machine.plan import Scale, Transfer
-
-    return sum(isinstance(one, Transfer | Scale) and len(one.axes) == 2 for one in plan.operations)
+    found = 0
+    for one in plan.operations:
+        if isinstance(one, Passes):
+            found += sum(len(step.bits) == 4 for step in one.program.steps)
+        elif isinstance(one, Transfer | Scale):
+            found += len(one.axes) == 2
+    return found
 
 
 def passes(plan: Any) -> int:
-    """How often a state is read and written: once for each operation, until plans have tiles."""
-    return operations(plan)
+    """How often a state is read and written by them."""
+    return sum(
+        len(one.program.passes) if isinstance(one, Passes) else isinstance(one, Transfer | Scale)
+        for one in plan.operations
+    )
 
 
 class Ready:
