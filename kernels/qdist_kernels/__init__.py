@@ -1,10 +1,13 @@
 """Array kernels of qdist: real arrays in, real arrays out. They know axes and bits, not qubits, and import JAX only."""
 
+from qdist_kernels.batches import Entries, chosen
 from qdist_kernels.namespace import is_concrete_jax, is_jax, matmul, namespace, precision_of
 from qdist_kernels.pieces import read_piece, take, write_piece
 from qdist_kernels.transfer import inner, outer, scale, select, settle, transfer, update, view
 
 __all__ = [
+    "Entries",
+    "chosen",
     "inner",
     "is_concrete_jax",
     "is_jax",

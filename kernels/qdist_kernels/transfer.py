@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from qdist_kernels import batches
+from qdist_kernels.batches import Entries
 from qdist_kernels.namespace import is_concrete_jax, is_jax, is_traced, matmul, precision_of
 
 HOST_ENTRIES = 4**10
@@ -96,15 +98,6 @@ def _contract_tiles(vector: Any, matrix: Any, dims: tuple[int, ...], axes: tuple
     return jax.lax.fori_loop(0, math.prod(counts), step, into).reshape(-1)
 
 
-def _contract_batch(vector: Any, matrix: Any, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
-    """NumPy over a batch: vector (b, N), matrix (rows, columns) or (b, rows, columns)."""
-    shape, places = view(dims, axes)
-    array = vector.reshape([vector.shape[0], *shape])
-    rest = [i + 1 for i in range(len(shape)) if i not in places]
-    columns = array.transpose([0] + [i + 1 for i in places] + rest).reshape(vector.shape[0], matrix.shape[-1], -1)
-    return np.matmul(matrix, columns).reshape(vector.shape[0], -1)
-
-
 @cache
 def _compiled(batched_vector: bool, batched_matrix: bool) -> Callable[..., Any]:
     import jax
@@ -137,13 +130,18 @@ def transfer(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int
 
     Args:
         vector: Shape (prod(dims),) or (batch, prod(dims)).
-        matrix: Shape (rows, prod(dims[a] for a in axes)), or with a leading batch axis: one matrix per vector.
+        matrix: Shape (rows, prod(dims[a] for a in axes)), or with a leading batch axis, or `Entries`: one per vector.
         dims: Size of each digit.
         axes: Which digits, ascending.
 
     Returns:
         Shape (rows · rest,) or (batch, rows · rest).
     """
+    if isinstance(matrix, Entries):
+        shots = vector.shape[0] if vector.ndim == 2 else matrix.shots
+        if not is_jax(vector) and shots * vector.shape[-1] <= HOST_ENTRIES:
+            return batches.contract(vector, matrix, dims=dims, axes=axes)
+        matrix = matrix.dense(shots).astype(vector.dtype)
     batched_vector, batched_matrix = vector.ndim == 2, matrix.ndim == 3
     if is_traced(vector) or is_traced(matrix):
         kernel: Callable[..., Any] = _contract
@@ -152,10 +150,8 @@ def transfer(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int
         return kernel(vector, matrix, dims=dims, axes=axes)
     if is_jax(vector) or is_jax(matrix) or _entries(vector, matrix, dims, axes) > HOST_ENTRIES:
         return _compiled(batched_vector, batched_matrix)(vector, matrix, dims=dims, axes=axes)
-    if batched_matrix and not batched_vector:
-        vector = np.broadcast_to(vector, (matrix.shape[0], *vector.shape))
-    if vector.ndim == 2:
-        return _contract_batch(vector, matrix, dims, axes)
+    if batched_vector or batched_matrix:
+        return batches.contract(vector, matrix, dims=dims, axes=axes)
     return _contract(vector, matrix, dims, axes)
 
 
@@ -177,6 +173,8 @@ def update(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, 
         The shape of `vector`.
     """
     lead = vector.shape[:-1]
+    if lead and not is_jax(vector) and not is_jax(matrix) and vector.size <= HOST_ENTRIES:
+        return batches.replace(vector, matrix, dims=dims, axes=axes)
     dims, axes = (*lead, *dims), tuple(a + len(lead) for a in axes)
     if is_traced(vector) or is_traced(matrix):
         front = _contract(vector.reshape(-1), matrix, dims, axes)
@@ -243,6 +241,8 @@ def select(vector: Any, *, dims: tuple[int, ...], axes: tuple[int, ...], indices
     v'[rest] = v[indices…, rest]
     """
     indices = (0,) * len(axes) if indices is None else indices
+    if vector.ndim == 2 and not is_jax(vector):
+        return batches.select(vector, dims=dims, axes=axes, indices=indices)
     if is_concrete_jax(vector):
         return _compiled_select()(vector, dims=dims, axes=axes, indices=indices)
     selected = _selected(vector, dims, axes, indices)
@@ -287,6 +287,8 @@ def outer(first: Any, second: Any) -> Any:
         first = _on_device(first)
     if is_concrete_jax(first) or is_concrete_jax(second):
         return _compiled_outer()(first, second)
+    if first.ndim + second.ndim > 2 and not is_jax(first) and not is_jax(second):
+        return batches.product(first, second)
     return _outer(first, second)
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from qdist.machine.instructions import Observe, Test
+from qdist.machine.instructions import EachShot, Observe, Test
 from qdist.machine.plan import Census, Draw, Load, Merge, Operation, Part, Scale, Transfer, entries
 
 BATCH_COPIES = 3
@@ -49,12 +49,10 @@ class Clusters:
         self._next_slot = 0
 
     def load(self, dims: dict[str, int], vector: Any) -> int:
-        """A new vector, (entries,) or (shots, entries), whose wires have these sizes."""
+        """A new vector whose wires have these sizes."""
         slot = self._next_slot
         self._next_slot += 1
         self._place(slot, list(dims), dims)
-        if vector.ndim == 2:
-            self.batched.add(slot)
         self._write(Load(slot, vector, tuple(dims), tuple(dims.values())), slot)
         return slot
 
@@ -72,14 +70,14 @@ class Clusters:
         axes = tuple(wires.index(inputs[k]) for k in order)
         matrix = _permute(matrix, sizes, order)
         otherwise = None if otherwise is None else _permute(otherwise, sizes, order)
-        in_place = matrix.ndim == 2 and test is None and dims == {w: self.dims[w] for w in inputs}
+        in_place = not isinstance(matrix, EachShot) and test is None and dims == {w: self.dims[w] for w in inputs}
         outputs = tuple(dims)
         if in_place:
             outputs = tuple(wires[a] for a in axes)
             names = tuple(dims)
             matrix = _permute(matrix.T, tuple(dims.values()), [names.index(w) for w in outputs]).T
         else:
-            if matrix.ndim == 3 or test is not None:
+            if isinstance(matrix, EachShot) or test is not None:
                 self.batched.add(slot)
             self._forget(inputs)
             self._place(slot, [*dims, *(w for w in wires if w not in inputs)], dims)
@@ -176,7 +174,7 @@ class Clusters:
 
 
 def large_bytes(array: Any) -> int:
-    """Bytes that an operation keeps for its numbers: one matrix a shot, factors of many digits."""
+    """Bytes that an operation keeps for its numbers: factors of many digits."""
     return 2 * int(array.nbytes) if hasattr(array, "nbytes") and array.size > LARGE else 0
 
 
@@ -184,7 +182,5 @@ def _permute(matrix: Any, dims: tuple[int, ...], order: list[int]) -> Any:
     """Reorder the digits of the columns."""
     if order == list(range(len(order))):
         return matrix
-    lead = matrix.shape[:-1]
-    spread = matrix.reshape(*lead, *dims)
-    axes = [*range(len(lead)), *(len(lead) + k for k in order)]
-    return spread.transpose(axes).reshape(*lead, -1)
+    spread = matrix.reshape(-1, *dims).transpose(0, *(1 + k for k in order))
+    return spread.reshape(len(matrix), -1)

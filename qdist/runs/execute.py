@@ -235,8 +235,6 @@ def _with_outline(standing: Standing, outline: Callable[[], Outline]) -> Standin
 def _one_batch(prepared: Prepared, first: int) -> Ensemble:
     job, batch = prepared.job, prepared.batch
     assert batch is not None
-    if first:
-        prepared = prepared.shots_from(first)
     draws = Draws(job.seed, first, batch)
     evolution = evolve(prepared.plan, np.dtype(job.precision), comm=prepared.comm, draws=draws)
     ensemble = _empty(prepared)
