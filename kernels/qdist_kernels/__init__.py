@@ -1,6 +1,6 @@
 """Array kernels of qdist: real arrays in, real arrays out. They know axes and bits, not qubits, and import JAX only."""
 
-from qdist_kernels.batches import Entries, chosen
+from qdist_kernels.batches import Entries, chosen, reordered
 from qdist_kernels.namespace import is_concrete_jax, is_jax, matmul, namespace, precision_of
 from qdist_kernels.pieces import read_piece, take, write_piece
 from qdist_kernels.transfer import inner, outer, scale, select, settle, transfer, update, view
@@ -16,6 +16,7 @@ __all__ = [
     "outer",
     "precision_of",
     "read_piece",
+    "reordered",
     "scale",
     "select",
     "settle",

@@ -6,7 +6,7 @@ shot, would cost a call each; here each entry of the matrix that is not zero cos
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +111,63 @@ def replace(vector: np.ndarray, matrix: Any, *, dims: tuple[int, ...], axes: tup
     return result.reshape(-1, shots).T
 
 
+def contract_two(
+    first: np.ndarray,
+    second: np.ndarray,
+    matrix: Entries,
+    *,
+    dims: tuple[int, ...],
+    axes: tuple[int, ...],
+    cut: int,
+) -> np.ndarray:
+    """`contract` of the tensor product of two vectors, of which one or both are a batch; it is never written out.
+
+    v'[s, a, rest₁, rest₂] = Σ_bc W[s, a, b, c] v₁[s, b, rest₁] v₂[s, c, rest₂]
+
+    Args:
+        first: Has the digits before `cut`.
+        second: Has the others.
+        matrix: Of each shot.
+        dims: Size of each digit of both.
+        axes: Which digits, ascending.
+        cut: How many digits the first one has.
+    """
+    left, right = _columns(first, dims[:cut], axes), _columns(second, dims[cut:], [a - cut for a in axes])
+    shots = max(array.shape[-1] for array in (*left, *right, *(np.atleast_1d(v) for v in matrix.values)))
+    result = np.empty((matrix.shape[0], len(left[0]), len(right[0]), shots), first.dtype)
+    parts: dict[tuple[int, int], np.ndarray] = {}
+    for (row, column), value in zip(matrix.places, matrix.values, strict=True):
+        part = left[column // len(right)] * np.asarray(value, first.dtype)
+        place = row, column % len(right)
+        parts[place] = parts[place] + part if place in parts else part
+    _sum_terms(result, [(row, part[:, None], right[column]) for (row, column), part in parts.items()])
+    return result.reshape(-1, shots).T
+
+
+def _sum_terms(rows: Any, terms: Iterable[tuple[int, Any, Any]]) -> None:
+    """Each row becomes the sum of the products of its terms: the first is written, the others are added."""
+    term = np.empty(rows[0].shape, rows[0].dtype)
+    empty = set(range(len(rows)))
+    for row, one, two in terms:
+        if row in empty:
+            empty.remove(row)
+            np.multiply(one, two, out=rows[row])
+        else:
+            np.multiply(one, two, out=term)
+            rows[row] += term
+    for row in empty:
+        rows[row][...] = 0
+
+
+def _columns(vector: np.ndarray, dims: tuple[int, ...], axes: Sequence[int]) -> list[np.ndarray]:
+    """For each value of the digits at those of `axes` that there are: the other digits, shape (rest, shots or 1)."""
+    here = [a for a in axes if 0 <= a < len(dims)]
+    digits = by_entry(vector if vector.ndim == 2 else vector[None]).reshape(*dims, -1)
+    front = digits.transpose(*here, *(k for k in range(len(dims)) if k not in here), -1)
+    rest = math.prod(front.shape[len(here) : -1])
+    return [front[index].reshape(rest, -1) for index in np.ndindex(front.shape[: len(here)])]
+
+
 def _batch(vector: np.ndarray, matrix: Any, dims: tuple[int, ...]) -> tuple[np.ndarray, Entries, int]:
     """The vectors as (dims…, shots), or (dims…, 1) if they are all the same; the matrix; how many shots there are."""
     entries = matrix if isinstance(matrix, Entries) else entries_of(matrix)
@@ -128,20 +185,8 @@ def _fill(result: np.ndarray, out: int, source: np.ndarray, into: int, entries: 
         return
     rows = [result[index] for index in np.ndindex(result.shape[:out])]
     columns = [source[index] for index in np.ndindex(source.shape[:into])]
-    term = np.empty(rows[0].shape, result.dtype)
-    empty = set(range(len(rows)))
-    for (row, column), value in zip(entries.places, entries.values, strict=True):
-        factor = np.asarray(value, result.dtype)
-        if row in empty:
-            empty.remove(row)
-            np.multiply(columns[column], factor, out=rows[row])
-        elif factor.ndim == 0 and factor == 1:
-            rows[row] += columns[column]
-        else:
-            np.multiply(columns[column], factor, out=term)
-            rows[row] += term
-    for row in empty:
-        rows[row][...] = 0
+    values = (np.asarray(value, result.dtype) for value in entries.values)
+    _sum_terms(rows, ((r, columns[c], value) for (r, c), value in zip(entries.places, values, strict=True)))
 
 
 def product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -164,6 +209,12 @@ def select(vector: np.ndarray, *, dims: tuple[int, ...], axes: tuple[int, ...], 
         place[axis] = index
     digits = by_entry(vector).reshape(*dims, -1)
     return digits[tuple(place)].reshape(-1, vector.shape[0]).copy().T
+
+
+def reordered(vector: np.ndarray, dims: tuple[int, ...], order: Sequence[int]) -> np.ndarray:
+    """The digits of a batch in another order."""
+    digits = by_entry(vector).reshape(*dims, -1).transpose(*order, len(dims))
+    return digits.reshape(-1, len(vector)).T
 
 
 def taken(vector: np.ndarray, positions: np.ndarray) -> np.ndarray:

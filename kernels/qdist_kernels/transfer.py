@@ -121,7 +121,9 @@ def _compiled_in_place() -> Callable[..., Any]:
     return jax.jit(call, static_argnames=("dims", "axes"), donate_argnames=("vector",))
 
 
-def transfer(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+def transfer(
+    vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, ...], other: Any = None, cut: int = 0
+) -> Any:
     """Contract the digits `axes` with a matrix and put the new digits in front.
 
     v'[a, rest] = Σ_b W[a, b] v[b, rest]
@@ -133,10 +135,18 @@ def transfer(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int
         matrix: Shape (rows, prod(dims[a] for a in axes)), or with a leading batch axis, or `Entries`: one per vector.
         dims: Size of each digit.
         axes: Which digits, ascending.
+        other: If given, the vector is the tensor product with this one, which has the digits from `cut` on.
+        cut: How many digits `vector` has itself then.
 
     Returns:
         Shape (rows · rest,) or (batch, rows · rest).
     """
+    if other is not None:
+        if isinstance(matrix, Entries) and not is_jax(vector) and not is_jax(other):
+            shots = max((v.shape[0] for v in (vector, other) if v.ndim == 2), default=matrix.shots)
+            if shots * math.prod(dims) <= HOST_ENTRIES:
+                return batches.contract_two(vector, other, matrix, dims=dims, axes=axes, cut=cut)
+        vector = outer(vector, other)
     if isinstance(matrix, Entries):
         shots = vector.shape[0] if vector.ndim == 2 else matrix.shots
         if not is_jax(vector) and shots * vector.shape[-1] <= HOST_ENTRIES:

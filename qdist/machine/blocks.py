@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from qdist.machine.clusters import Clusters
-from qdist.machine.instructions import EachShot, Test
+from qdist.machine.instructions import EachShot, Observe, Test
 from qdist.machine.plan import entries
 from qdist_kernels import matmul
 
@@ -85,6 +85,25 @@ class Blocks:
             del self.dims[wire]
         return slot
 
+    def draw(self, observe: Observe, purpose: int, when: Test | None = None, otherwise: str | int | None = None) -> None:
+        """Draw the outcome of an observation, together with the block that holds its qubit.
+
+        A conditional observation leaves its qubit alone in some shots, so the block is applied before.
+        """
+        qubit, block = observe.qubit, self._block_of.get(observe.qubit)
+        left = (qubit,) if observe.keeps_qubit else ()
+        if block is None or not block.inputs or when is not None:
+            self.flush([qubit])
+            block = _Block((qubit,), (qubit,), np.eye(4))
+        rest = tuple(w for w in block.outputs if w != qubit)
+        for wire in block.outputs:
+            self._block_of.pop(wire, None)
+        first, second = (self._after(block, (qubit,), matrix) for matrix in observe.outcomes)
+        dims = {w: self.dims[w] for w in (*left, *rest)}
+        self.clusters.draw(block.inputs, dims, (first, second), observe, purpose, when, otherwise)
+        if not left:
+            del self.dims[qubit]
+
     def flush(self, wires: Iterable[str]) -> None:
         """Apply the blocks that hold these wires."""
         for wire in wires:
@@ -129,17 +148,23 @@ class Blocks:
         for wire in block.outputs:
             self._block_of.pop(wire, None)
         rest = tuple(w for w in block.outputs if w not in inputs)
+        product = self._after(block, inputs, matrix)
+        for wire in set(inputs) - set(outputs):
+            del self.dims[wire]
+        self.dims |= {w: 2 for w in outputs if w not in self.dims} | dims
+        new = _Block(block.inputs, outputs + rest, product)
+        self._block_of |= dict.fromkeys(new.outputs, new)
+        if not new.outputs and new.inputs:
+            self._apply(new)
+
+    def _after(self, block: _Block, inputs: tuple[str, ...], matrix: Any) -> Any:
+        """A matrix on some outputs of a block after it; the rows of the others come last."""
+        rest = tuple(w for w in block.outputs if w not in inputs)
         sizes = [self.dims[w] for w in block.outputs]
         order = [block.outputs.index(w) for w in (*inputs, *rest)]
         spread = block.matrix.reshape(*sizes, -1).transpose([*order, len(sizes)])
         product = matmul(matrix, spread.reshape(matrix.shape[1], -1))
-        for wire in set(inputs) - set(outputs):
-            del self.dims[wire]
-        self.dims |= {w: 2 for w in outputs if w not in self.dims} | dims
-        new = _Block(block.inputs, outputs + rest, product.reshape(-1, block.matrix.shape[1]))
-        self._block_of |= dict.fromkeys(new.outputs, new)
-        if not new.outputs and new.inputs:
-            self._apply(new)
+        return product.reshape(-1, block.matrix.shape[1])
 
     def _apply(self, block: _Block) -> None:
         for wire in block.outputs:

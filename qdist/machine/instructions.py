@@ -14,6 +14,10 @@ import numpy as np
 from qdist.errors import QdistError
 
 
+MAX_TABLE = 16
+"""Bits up to which a test is asked by looking up the answers to all outcomes."""
+
+
 @dataclass(frozen=True)
 class Test:
     """A question to classical bits: is the integer made of `bits` (the first least significant) one of `values`?
@@ -45,7 +49,11 @@ class Test:
         if self.parity is not None:
             return sum(outcomes) % 2 == self.parity
         integer = sum(outcome << k for k, outcome in enumerate(outcomes))
-        return np.isin(integer, list(self.values or ()))
+        if len(outcomes) > MAX_TABLE:
+            return np.isin(integer, list(self.values or ()))
+        table = np.zeros(2 ** len(outcomes), bool)
+        table[list(self.values or ())] = True
+        return table[integer]
 
 
 @dataclass(frozen=True, eq=False)

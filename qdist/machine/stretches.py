@@ -218,10 +218,10 @@ def _stay(wires: frozenset[str]) -> Move:
 
 def _arity(operation: Operation) -> int:
     """Qubits that must be local at a time, at most."""
-    if isinstance(operation, Transfer):
-        before = sum(operation.dims[axis] == 4 for axis in operation.axes)
-        return max(before, sum(size == 4 for size in operation.sizes))
-    return 1 if isinstance(operation, Draw) else 0
+    if not isinstance(operation, Transfer | Draw):
+        return 0
+    before = sum(operation.dims[axis] == 4 for axis in operation.axes)
+    return max(before, sum(size == 4 for size in operation.sizes))
 
 
 def _entries(digits: Digits) -> int:

@@ -30,6 +30,7 @@ class Draws:
     seed: int
     first: int
     shots: int
+    _bits: np.random.Philox = field(default_factory=lambda: np.random.Philox(key=0), repr=False, compare=False)
     known: dict[Hashable, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -39,9 +40,19 @@ class Draws:
     def uniform(self, *purpose: int) -> np.ndarray:
         """Numbers in [0, 1), shape (shots,), for a purpose named by up to two integers below 2³¹."""
         first, second = (*purpose, 0, 0)[:2]
-        bits = np.random.Philox(key=[self.seed & (2**64 - 1), (first << 32) + second])
-        bits.advance(self.first // _BLOCK)
-        return (bits.random_raw(self.shots) >> np.uint64(11)) * 2.0**-53
+        # The generator is set back: making one asks the system for entropy, which takes longer than a thousand numbers.
+        self._bits.state = {
+            "bit_generator": "Philox",
+            "state": {
+                "counter": np.array([self.first // _BLOCK, 0, 0, 0], np.uint64),
+                "key": np.array([self.seed & (2**64 - 1), (first << 32) + second], np.uint64),
+            },
+            "buffer": np.zeros(_BLOCK, np.uint64),
+            "buffer_pos": _BLOCK,
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+        return (self._bits.random_raw(self.shots) >> np.uint64(11)) * 2.0**-53
 
     def attempts(self, step: int, link: int, probability: float) -> np.ndarray:
         """Numbers of attempts until success, geometric, shape (shots,), for a probability below 1.

@@ -150,9 +150,7 @@ class _Run:
         chance = np.zeros((*u.shape, 2))
         is_first = draw.split is None or self.comm.rank == 0
         if is_first:
-            vector = self.state.vectors[draw.slot]
-            others = tuple(a for a in range(len(draw.dims)) if a not in draw.axes)
-            digit = np.asarray(select(vector, dims=draw.dims, axes=others), float)
+            digit = np.asarray(self._digits(draw), float)
             chance = chance + np.stack([digit @ np.asarray(row, float) for row in draw.chances], axis=-1)
         chance = np.clip(self._shared(chance, draw.split), 0.0, None)
         total = chance.sum(axis=-1)
@@ -172,8 +170,20 @@ class _Run:
         self.state.drawn[draw.bit] = read
         if draw.slot in self.state.vectors:
             vector = self.state.vectors.pop(draw.slot)
+            other = None if draw.other is None else self.state.vectors.pop(draw.other)
             matrix = chosen(matrices, outcome, factor)
-            self.state.vectors[draw.slot] = settle(transfer(vector, matrix, dims=draw.dims, axes=draw.axes))
+            new = transfer(vector, matrix, dims=draw.dims, axes=draw.axes, other=other, cut=draw.cut)
+            self.state.vectors[draw.slot] = settle(new)
+
+    def _digits(self, draw: Draw) -> Any:
+        """The digits that a draw takes, the others traced out."""
+        zeros = [a for a in range(len(draw.dims)) if a not in draw.axes]
+        vector = self.state.vectors[draw.slot]
+        if draw.other is None:
+            return select(vector, dims=draw.dims, axes=tuple(zeros))
+        first = select(vector, dims=draw.dims[: draw.cut], axes=tuple(a for a in zeros if a < draw.cut))
+        last = tuple(a - draw.cut for a in zeros if a >= draw.cut)
+        return outer(first, select(self.state.vectors[draw.other], dims=draw.dims[draw.cut :], axes=last))
 
     def _read_out(self, outcome: np.ndarray, draw: Draw) -> np.ndarray:
         assert self.draws is not None
