@@ -1,4 +1,4 @@
-"""Batches of small vectors on the host: shots lie next to one another, so each operation is a few sweeps over all shots.
+"""Batches of small vectors on the host: shots lie next to one another, so an operation is a few sweeps over all shots.
 
 A batch has shape (shots, entries) like every other, but is stored entry by entry (its transpose is contiguous). Kernels
 give batches that are stored so, and take others as well. A product of one tiny matrix with one tiny vector, shot by
@@ -38,9 +38,9 @@ class Entries:
         return array
 
     @property
-    def shots(self) -> int | None:
-        """How many there are; `None` if they are all the same."""
-        return next((len(value) for value in self.values if np.ndim(value)), None)
+    def shots(self) -> int:
+        """How many there are; 1 if they are all the same."""
+        return next((len(value) for value in self.values if np.ndim(value)), 1)
 
 
 def entries_of(matrix: np.ndarray) -> Entries:
@@ -133,7 +133,7 @@ def contract_two(
         cut: How many digits the first one has.
     """
     left, right = _columns(first, dims[:cut], axes), _columns(second, dims[cut:], [a - cut for a in axes])
-    shots = max(array.shape[-1] for array in (*left, *right, *(np.atleast_1d(v) for v in matrix.values)))
+    shots = max(left[0].shape[-1], right[0].shape[-1], matrix.shots)
     result = np.empty((matrix.shape[0], len(left[0]), len(right[0]), shots), first.dtype)
     parts: dict[tuple[int, int], np.ndarray] = {}
     for (row, column), value in zip(matrix.places, matrix.values, strict=True):
@@ -172,14 +172,12 @@ def _batch(vector: np.ndarray, matrix: Any, dims: tuple[int, ...]) -> tuple[np.n
     """The vectors as (dims…, shots), or (dims…, 1) if they are all the same; the matrix; how many shots there are."""
     entries = matrix if isinstance(matrix, Entries) else entries_of(matrix)
     digits = by_entry(vector if vector.ndim == 2 else vector[None])
-    shots = digits.shape[-1] if vector.ndim == 2 else entries.shots
-    assert shots is not None, "one vector and one matrix are no batch"
-    return digits.reshape(*dims, -1), entries, shots
+    return digits.reshape(*dims, -1), entries, max(digits.shape[-1], entries.shots)
 
 
 def _fill(result: np.ndarray, out: int, source: np.ndarray, into: int, entries: Entries) -> None:
     """The first `into` axes of `source` are contracted and become the first `out` axes of `result`."""
-    if len(entries.places) > SPARSE and entries.shots is None:
+    if len(entries.places) > SPARSE and entries.shots == 1:
         matrix = entries.dense(1)[0].astype(result.dtype)
         result[...] = np.matmul(matrix, source.reshape(matrix.shape[1], -1)).reshape(result.shape)
         return

@@ -141,17 +141,15 @@ def transfer(
     Returns:
         Shape (rows · rest,) or (batch, rows · rest).
     """
-    if other is not None:
-        if isinstance(matrix, Entries) and not is_jax(vector) and not is_jax(other):
-            shots = max((v.shape[0] for v in (vector, other) if v.ndim == 2), default=matrix.shots)
-            if shots * math.prod(dims) <= HOST_ENTRIES:
-                return batches.contract_two(vector, other, matrix, dims=dims, axes=axes, cut=cut)
-        vector = outer(vector, other)
     if isinstance(matrix, Entries):
-        shots = vector.shape[0] if vector.ndim == 2 else matrix.shots
-        if not is_jax(vector) and shots * vector.shape[-1] <= HOST_ENTRIES:
-            return batches.contract(vector, matrix, dims=dims, axes=axes)
+        shots = max(matrix.shots, *(v.shape[0] for v in (vector, other) if v is not None and v.ndim == 2), 1)
+        if not is_jax(vector) and not is_jax(other) and shots * math.prod(dims) <= HOST_ENTRIES:
+            if other is None:
+                return batches.contract(vector, matrix, dims=dims, axes=axes)
+            return batches.contract_two(vector, other, matrix, dims=dims, axes=axes, cut=cut)
         matrix = matrix.dense(shots).astype(vector.dtype)
+    if other is not None:
+        vector = outer(vector, other)
     batched_vector, batched_matrix = vector.ndim == 2, matrix.ndim == 3
     if is_traced(vector) or is_traced(matrix):
         kernel: Callable[..., Any] = _contract
@@ -175,7 +173,7 @@ def update(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, 
 
     Args:
         vector: Shape (prod(dims),) or (batch, prod(dims)).
-        matrix: Shape (m, m) with m = prod(dims[a] for a in axes).
+        matrix: Shape (m, m) with m = prod(dims[a] for a in axes); or `Entries` of that shape, one matrix per vector.
         dims: Size of each digit.
         axes: Which digits, ascending.
 
@@ -183,8 +181,9 @@ def update(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, 
         The shape of `vector`.
     """
     lead = vector.shape[:-1]
-    if lead and not is_jax(vector) and not is_jax(matrix) and vector.size <= HOST_ENTRIES:
-        return batches.replace(vector, matrix, dims=dims, axes=axes)
+    is_entries = isinstance(matrix, Entries)
+    if is_entries or (lead and not is_jax(vector) and not is_jax(matrix) and vector.size <= HOST_ENTRIES):
+        return batches.replace(np.asarray(vector), matrix, dims=dims, axes=axes)
     dims, axes = (*lead, *dims), tuple(a + len(lead) for a in axes)
     if is_traced(vector) or is_traced(matrix):
         front = _contract(vector.reshape(-1), matrix, dims, axes)

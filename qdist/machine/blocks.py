@@ -85,7 +85,7 @@ class Blocks:
             del self.dims[wire]
         return slot
 
-    def draw(self, observe: Observe, purpose: int, when: Test | None = None, otherwise: str | int | None = None) -> None:
+    def draw(self, observe: Observe, purpose: int, when: Test | None, otherwise: str | int | None) -> None:
         """Draw the outcome of an observation, together with the block that holds its qubit.
 
         A conditional observation leaves its qubit alone in some shots, so the block is applied before.

@@ -32,7 +32,6 @@ class Frame:
         bands_in = dict.fromkeys(self._bands_in, 0) if zeros else self._bands_in
         bands_out = {bit: value for bit, value in self._bands_out.items() if bit in outputs}
 
-
         def part(array: Any) -> np.ndarray:
             return restricted(array, outputs, self._inputs, rows, self.columns, bands_out, bands_in)
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from qdist.errors import QdistError
 
-
 MAX_TABLE = 16
 """Bits up to which a test is asked by looking up the answers to all outcomes."""
 

@@ -144,7 +144,8 @@ class RankPlan:
     def _transfer(self, transfer: Transfer, inputs: Digits, outputs: Digits, options: Options) -> None:
         before = self._layouts[transfer.slot]
         frame = self._begin(before, inputs, outputs, options)
-        in_place = not isinstance(transfer.matrix, EachShot) and transfer.test is None and len(frame.rows) == len(frame.columns)
+        one_for_all = not isinstance(transfer.matrix, EachShot) and transfer.test is None
+        in_place = one_for_all and len(frame.rows) == len(frame.columns)
         rows = frame.rows
         if in_place:
             rows = placed(frame.columns, rows)

@@ -1,8 +1,10 @@
 """Random numbers that depend on the seed, the shot and the purpose only: the same on any machine and rank count."""
 
 import math
+import threading
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +33,7 @@ class Draws:
     first: int
     shots: int
     _bits: np.random.Philox = field(default_factory=lambda: np.random.Philox(key=0), repr=False, compare=False)
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
     known: dict[Hashable, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -41,7 +44,7 @@ class Draws:
         """Numbers in [0, 1), shape (shots,), for a purpose named by up to two integers below 2³¹."""
         first, second = (*purpose, 0, 0)[:2]
         # The generator is set back: making one asks the system for entropy, which takes longer than a thousand numbers.
-        self._bits.state = {
+        state: Any = {
             "bit_generator": "Philox",
             "state": {
                 "counter": np.array([self.first // _BLOCK, 0, 0, 0], np.uint64),
@@ -52,7 +55,10 @@ class Draws:
             "has_uint32": 0,
             "uinteger": 0,
         }
-        return (self._bits.random_raw(self.shots) >> np.uint64(11)) * 2.0**-53
+        with self._one_at_a_time:
+            self._bits.state = state
+            raw = self._bits.random_raw(self.shots)
+        return (raw >> np.uint64(11)) * 2.0**-53
 
     def attempts(self, step: int, link: int, probability: float) -> np.ndarray:
         """Numbers of attempts until success, geometric, shape (shots,), for a probability below 1.

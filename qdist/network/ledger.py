@@ -39,7 +39,7 @@ class Ledger:
     """
 
     network: Network
-    entries: list[tuple[str, Any, float, int]] = field(default_factory=list)
+    entries: list[tuple[str, Any, float | EachShot, int]] = field(default_factory=list)
     heralds: int = 0
     _pair_of: dict[str, int] = field(default_factory=dict)
     _links: list[str] = field(default_factory=list)

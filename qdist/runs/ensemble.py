@@ -123,7 +123,8 @@ class Ensemble:
         shots = np.arange(draws.first, draws.first + draws.shots)
         assert evolution.accepted is not None
         # Shots beyond the last one of the job fill up a batch and count in no group.
-        return np.minimum(shots * GROUPS // self.shots, GROUPS - 1), evolution.accepted & (np.arange(draws.shots) < valid)
+        groups = np.minimum(shots * GROUPS // self.shots, GROUPS - 1)
+        return groups, evolution.accepted & (np.arange(draws.shots) < valid)
 
     def _record(self, reading: Reading, groups: np.ndarray, valid: int) -> Record:
         """Over the shots that had passed the heralds before this record, whatever became of them later."""
@@ -193,13 +194,13 @@ def _sum_groups(values: np.ndarray, groups: np.ndarray, accepted: np.ndarray) ->
     """Sum values, one row a shot or one for all shots, over the accepted shots of each group; groups ascend."""
     count = 1 if len(groups) == 1 and groups[0] == 0 and accepted[0] else GROUPS
     total, weight = np.zeros((count, values.shape[-1])), np.zeros(count)
-    columns = values.T if values.ndim == 2 and len(values) > 1 else values.reshape(-1, 1)
-    if columns.shape[1] > 1 and not accepted.all():
-        columns = np.where(accepted, columns, 0.0)
+    differs, counted = values.ndim == 2 and len(values) > 1, accepted.astype(float)
     for group in range(groups[0], groups[-1] + 1):
         shots = slice(*np.searchsorted(groups, [group, group + 1]))
         weight[group] = np.count_nonzero(accepted[shots])
-        total[group] = columns[:, shots].sum(axis=1) if columns.shape[1] > 1 else columns[:, 0] * weight[group]
+        # Not a product of BLAS, whose rounding depends on how many threads it takes.
+        one = np.einsum("sk,s->k", values[shots], counted[shots]) if differs else values.reshape(-1) * weight[group]
+        total[group] = one
     return Sums(total, weight)
 
 

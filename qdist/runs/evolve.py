@@ -31,7 +31,7 @@ from qdist.machine.plan import (
 )
 from qdist.network.draws import Draws
 from qdist.runs.evolution import Evolution, KeptBranch, Reading
-from qdist.runs.reading import reduced, transpose
+from qdist.runs.reading import reduced
 from qdist_kernels import Entries, chosen, is_jax, namespace, outer, scale, select, settle, transfer, update
 
 
@@ -159,7 +159,7 @@ class _Run:
         outcome = (u >= chance[..., 0] / total).astype(int)
         read = self._read_out(outcome, draw)
         probability = np.take_along_axis(chance, outcome[:, None], axis=-1)[:, 0]
-        matrices = draw.outcomes
+        matrices: tuple[Any, ...] = draw.outcomes
         factor = 1 / np.where(probability > 0, probability, 1.0)
         if draw.when is not None:
             flags = self._holds(draw.when)
@@ -228,6 +228,5 @@ class _Run:
         dims = (4,) * len(group)
         for k, matrix in enumerate(relaxations):
             if matrix is not None:
-                moved = transfer(vector, self._cast(matrix), dims=dims, axes=(k,))
-                vector = transpose(moved, dims, [*range(1, k + 1), 0, *range(k + 1, len(group))])
+                vector = update(vector, self._cast(matrix), dims=dims, axes=(k,))
         return vector
