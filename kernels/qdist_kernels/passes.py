@@ -15,8 +15,8 @@ def run_passes(vector: Any, program: Program) -> Any:
 
     v'[…, a, …] = Σ_b W[a, b] v[…, b, …] for each step W, one after another
 
-    With native kernels, one call for all passes; a tile is read from memory once. Otherwise step by step, by `update`
-    and `scale`; derivatives go through those.
+    With native kernels, one call for all passes; a tile is read from memory once. Otherwise, and for batches on the
+    host, step by step, by `update` and `scale`; derivatives go through those.
 
     Args:
         vector: Shape (2^bits,) or (batch, 2^bits).
@@ -25,7 +25,8 @@ def run_passes(vector: Any, program: Program) -> Any:
     Returns:
         The shape of `vector`.
     """
-    if not is_traced(vector) and native.is_used() and not program.is_traced:
+    is_batch_on_host = vector.ndim == 2 and not is_jax(vector)
+    if not is_batch_on_host and not is_traced(vector) and native.is_used() and not program.is_traced:
         return native.run(vector, program.bits, *program.encoded(vector.dtype))
     for step in program.steps:
         axes = tuple(program.bits - 1 - bit for bit in step.bits)

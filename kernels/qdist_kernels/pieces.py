@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from qdist_kernels import batches
 from qdist_kernels.namespace import is_jax, is_traced, precision_of
 
 LOW_BITS = 15
@@ -15,7 +16,7 @@ LOW_BITS = 15
 def take(vector: Any, positions: np.ndarray) -> Any:
     """A copy of the entries at k positions of the last axis: shape (…, k), on the host unless traced."""
     if not is_jax(vector):
-        return vector[..., positions]
+        return vector[..., positions] if vector.ndim == 1 else batches.taken(vector, positions)
     low = min(LOW_BITS, (vector.shape[-1] - 1).bit_length())
     parts = (positions >> low).astype(np.int32), (positions % 2**low).astype(np.int32)
     if is_traced(vector):

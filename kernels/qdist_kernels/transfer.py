@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from qdist_kernels import native
+from qdist_kernels import batches, native
+from qdist_kernels.batches import Entries
 from qdist_kernels.memory import empty, grow
 from qdist_kernels.namespace import is_concrete_jax, is_jax, is_traced, matmul, precision_of
 from qdist_kernels.program import LARGEST_STEP, Step, bits_of, one_step
@@ -108,15 +109,6 @@ def _contract_tiles(vector: Any, matrix: Any, dims: tuple[int, ...], axes: tuple
     return jax.lax.fori_loop(0, math.prod(counts), step, into).reshape(-1)
 
 
-def _contract_batch(vector: Any, matrix: Any, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
-    """NumPy over a batch: vector (b, N), matrix (rows, columns) or (b, rows, columns)."""
-    shape, places = view(dims, axes)
-    array = vector.reshape([vector.shape[0], *shape])
-    rest = [i + 1 for i in range(len(shape)) if i not in places]
-    columns = array.transpose([0] + [i + 1 for i in places] + rest).reshape(vector.shape[0], matrix.shape[-1], -1)
-    return np.matmul(matrix, columns).reshape(vector.shape[0], -1)
-
-
 @cache
 def _compiled(batched_vector: bool, batched_matrix: bool) -> Callable[..., Any]:
     import jax
@@ -140,7 +132,9 @@ def _compiled_in_place() -> Callable[..., Any]:
     return jax.jit(call, static_argnames=("dims", "axes"), donate_argnames=("vector",))
 
 
-def transfer(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+def transfer(
+    vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, ...], other: Any = None, cut: int = 0
+) -> Any:
     """Contract the digits `axes` with a matrix and put the new digits in front.
 
     v'[a, rest] = Σ_b W[a, b] v[b, rest]
@@ -149,13 +143,24 @@ def transfer(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int
 
     Args:
         vector: Shape (prod(dims),) or (batch, prod(dims)).
-        matrix: Shape (rows, prod(dims[a] for a in axes)), or with a leading batch axis: one matrix per vector.
+        matrix: Shape (rows, prod(dims[a] for a in axes)), or with a leading batch axis, or `Entries`: one per vector.
         dims: Size of each digit.
         axes: Which digits, ascending.
+        other: If given, the vector is the tensor product with this one, which has the digits from `cut` on.
+        cut: How many digits `vector` has itself then.
 
     Returns:
         Shape (rows · rest,) or (batch, rows · rest).
     """
+    if isinstance(matrix, Entries):
+        shots = max(matrix.shots, *(v.shape[0] for v in (vector, other) if v is not None and v.ndim == 2), 1)
+        if not is_jax(vector) and not is_jax(other) and stays_on_host(shots * math.prod(dims)):
+            if other is None:
+                return batches.contract(vector, matrix, dims=dims, axes=axes)
+            return batches.contract_two(vector, other, matrix, dims=dims, axes=axes, cut=cut)
+        matrix = matrix.dense(shots).astype(vector.dtype)
+    if other is not None:
+        vector = outer(vector, other)
     batched_vector, batched_matrix = vector.ndim == 2, matrix.ndim == 3
     if is_traced(vector) or is_traced(matrix):
         kernel: Callable[..., Any] = _contract
@@ -164,10 +169,8 @@ def transfer(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int
         return kernel(vector, matrix, dims=dims, axes=axes)
     if is_jax(vector) or is_jax(matrix) or not stays_on_host(_entries(vector, matrix, dims, axes)):
         return _compiled(batched_vector, batched_matrix)(vector, matrix, dims=dims, axes=axes)
-    if batched_matrix and not batched_vector:
-        vector = np.broadcast_to(vector, (matrix.shape[0], *vector.shape))
-    if vector.ndim == 2:
-        return _contract_batch(vector, matrix, dims, axes)
+    if batched_vector or batched_matrix:
+        return batches.contract(vector, matrix, dims=dims, axes=axes)
     return _contract_on_host(vector, matrix, dims, axes)
 
 
@@ -181,7 +184,7 @@ def update(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, 
 
     Args:
         vector: Shape (prod(dims),) or (batch, prod(dims)).
-        matrix: Shape (m, m) with m = prod(dims[a] for a in axes).
+        matrix: Shape (m, m) with m = prod(dims[a] for a in axes); or `Entries` of that shape, one matrix per vector.
         dims: Size of each digit.
         axes: Which digits, ascending.
 
@@ -189,6 +192,9 @@ def update(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, 
         The shape of `vector`.
     """
     lead = vector.shape[:-1]
+    is_entries = isinstance(matrix, Entries)
+    if is_entries or (lead and not is_jax(vector) and not is_jax(matrix) and stays_on_host(vector.size)):
+        return batches.replace(np.asarray(vector), matrix, dims=dims, axes=axes)
     dims, axes = (*lead, *dims), tuple(a + len(lead) for a in axes)
     if is_traced(vector) or is_traced(matrix):
         front = _contract(vector.reshape(-1), matrix, dims, axes)
@@ -279,6 +285,8 @@ def select(vector: Any, *, dims: tuple[int, ...], axes: tuple[int, ...], indices
     v'[rest] = v[indices…, rest]
     """
     indices = (0,) * len(axes) if indices is None else indices
+    if vector.ndim == 2 and not is_jax(vector):
+        return batches.select(vector, dims=dims, axes=axes, indices=indices)
     if is_concrete_jax(vector):
         return _compiled_select()(vector, dims=dims, axes=axes, indices=indices)
     selected = _selected(vector, dims, axes, indices)
@@ -330,6 +338,8 @@ def outer(first: Any, second: Any, *, room: int = 0) -> Any:
         first = _on_device(first)
     if is_concrete_jax(first) or is_concrete_jax(second):
         return _compiled_outer()(first, second)
+    if first.ndim + second.ndim > 2 and not is_jax(first) and not is_jax(second):
+        return batches.product(first, second)
     return _outer(first, second)
 
 

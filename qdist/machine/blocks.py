@@ -12,28 +12,21 @@ from typing import Any
 import numpy as np
 
 from qdist.machine.clusters import Clusters
-from qdist.machine.instructions import Test
+from qdist.machine.instructions import EachShot, Observe, Test
 from qdist.machine.plan import entries
 from qdist_kernels import matmul
 
 BLOCK_ENTRIES = 16
 """Dense blocks stop at two qubits: a three-qubit block costs more than two of these."""
 
-BATCHED_BLOCK_ENTRIES = 4
-"""One matrix a shot is gathered for one qubit only: larger ones would rival the vectors in memory."""
-
 
 @dataclass(eq=False)
 class _Block:
-    """A matrix (…, prod(out), prod(in)) that waits to be applied."""
+    """A matrix (prod(out), prod(in)) that waits to be applied."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     matrix: Any
-
-    @property
-    def is_batched(self) -> bool:
-        return self.matrix.ndim == 3
 
 
 class Blocks:
@@ -60,9 +53,12 @@ class Blocks:
         Args:
             inputs: Living wires.
             outputs: Wires after it; inputs that are missing here are gone.
-            matrix: Shape (prod(outputs), prod(inputs)), or one such matrix a shot.
+            matrix: Shape (prod(outputs), prod(inputs)); one that each shot has its own of is applied at once.
             dims: Sizes of outputs that are new or change; bits (2) unless given.
         """
+        if isinstance(matrix, EachShot):
+            self.now(inputs, outputs, matrix)
+            return
         self._free_names(wire for wire in outputs if wire not in inputs)
         touching = list(dict.fromkeys(self._block_of[w] for w in inputs if w in self._block_of))
         touching.sort(key=lambda b: (b.matrix.shape[-1], b.matrix.shape[-2]))
@@ -89,6 +85,25 @@ class Blocks:
             del self.dims[wire]
         return slot
 
+    def draw(self, observe: Observe, purpose: int, when: Test | None, otherwise: str | int | None) -> None:
+        """Draw the outcome of an observation, together with the block that holds its qubit.
+
+        A conditional observation leaves its qubit alone in some shots, so the block is applied before.
+        """
+        qubit, block = observe.qubit, self._block_of.get(observe.qubit)
+        left = (qubit,) if observe.keeps_qubit else ()
+        if block is None or not block.inputs or when is not None:
+            self.flush([qubit])
+            block = _Block((qubit,), (qubit,), np.eye(4))
+        rest = tuple(w for w in block.outputs if w != qubit)
+        for wire in block.outputs:
+            self._block_of.pop(wire, None)
+        first, second = (self._after(block, (qubit,), matrix) for matrix in observe.outcomes)
+        dims = {w: self.dims[w] for w in (*left, *rest)}
+        self.clusters.draw(block.inputs, dims, (first, second), observe, purpose, when, otherwise)
+        if not left:
+            del self.dims[qubit]
+
     def flush(self, wires: Iterable[str]) -> None:
         """Apply the blocks that hold these wires."""
         for wire in wires:
@@ -113,8 +128,7 @@ class Blocks:
         before = [w for block in blocks for w in block.inputs] + [w for w in inputs if w not in held]
         size_in = entries(self.clusters.dims_of(w for w in before if w in self.clusters.dims))
         size_out = matrix.shape[-2] * entries(tuple(self.dims[w] for w in held if w not in inputs))
-        batched = matrix.ndim == 3 or any(block.is_batched for block in blocks)
-        return max(size_in, size_out) <= (BATCHED_BLOCK_ENTRIES if batched else BLOCK_ENTRIES)
+        return max(size_in, size_out) <= BLOCK_ENTRIES
 
     def _product(self, blocks: list[_Block], inputs: tuple[str, ...]) -> _Block:
         """One block for several, and the identity on the wires that are in none."""
@@ -134,20 +148,23 @@ class Blocks:
         for wire in block.outputs:
             self._block_of.pop(wire, None)
         rest = tuple(w for w in block.outputs if w not in inputs)
-        sizes = [self.dims[w] for w in block.outputs]
-        order = [block.outputs.index(w) for w in (*inputs, *rest)]
-        old, lead = block.matrix, block.matrix.ndim - 2
-        spread = old.reshape(*old.shape[:lead], *sizes, old.shape[-1])
-        spread = spread.transpose([*range(lead), *(lead + k for k in order), lead + len(sizes)])
-        columns = spread.reshape(*old.shape[:lead], matrix.shape[-1], -1)
-        product = matmul(matrix, columns)
+        product = self._after(block, inputs, matrix)
         for wire in set(inputs) - set(outputs):
             del self.dims[wire]
         self.dims |= {w: 2 for w in outputs if w not in self.dims} | dims
-        new = _Block(block.inputs, outputs + rest, product.reshape(*product.shape[:-2], -1, old.shape[-1]))
+        new = _Block(block.inputs, outputs + rest, product)
         self._block_of |= dict.fromkeys(new.outputs, new)
         if not new.outputs and new.inputs:
             self._apply(new)
+
+    def _after(self, block: _Block, inputs: tuple[str, ...], matrix: Any) -> Any:
+        """A matrix on some outputs of a block after it; the rows of the others come last."""
+        rest = tuple(w for w in block.outputs if w not in inputs)
+        sizes = [self.dims[w] for w in block.outputs]
+        order = [block.outputs.index(w) for w in (*inputs, *rest)]
+        spread = block.matrix.reshape(*sizes, -1).transpose([*order, len(sizes)])
+        product = matmul(matrix, spread.reshape(matrix.shape[1], -1))
+        return product.reshape(-1, block.matrix.shape[1])
 
     def _apply(self, block: _Block) -> None:
         for wire in block.outputs:
@@ -156,10 +173,9 @@ class Blocks:
         if block.inputs:
             self.clusters.transfer(block.inputs, dims, block.matrix)
         else:
-            self.clusters.load(dims, block.matrix[..., 0])
+            self.clusters.load(dims, block.matrix[:, 0])
 
 
 def _kron(a: Any, b: Any) -> Any:
-    """Kronecker product over the last two axes."""
-    product = a[..., :, None, :, None] * b[..., None, :, None, :]
-    return product.reshape(*product.shape[:-4], a.shape[-2] * b.shape[-2], a.shape[-1] * b.shape[-1])
+    product = a[:, None, :, None] * b[None, :, None, :]
+    return product.reshape(a.shape[0] * b.shape[0], a.shape[1] * b.shape[1])

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from qdist.machine.instructions import Observe, Test
+from qdist.machine.instructions import EachShot, Observe, Test
 from qdist.machine.plan import Census, Draw, Load, Merge, Operation, Part, Scale, Transfer, entries
 
 BATCH_COPIES = 3
@@ -49,12 +49,10 @@ class Clusters:
         self._next_slot = 0
 
     def load(self, dims: dict[str, int], vector: Any) -> int:
-        """A new vector, (entries,) or (shots, entries), whose wires have these sizes."""
+        """A new vector whose wires have these sizes."""
         slot = self._next_slot
         self._next_slot += 1
         self._place(slot, list(dims), dims)
-        if vector.ndim == 2:
-            self.batched.add(slot)
         self._write(Load(slot, vector, tuple(dims), tuple(dims.values())), slot)
         return slot
 
@@ -72,14 +70,14 @@ class Clusters:
         axes = tuple(wires.index(inputs[k]) for k in order)
         matrix = _permute(matrix, sizes, order)
         otherwise = None if otherwise is None else _permute(otherwise, sizes, order)
-        in_place = matrix.ndim == 2 and test is None and dims == {w: self.dims[w] for w in inputs}
+        in_place = not isinstance(matrix, EachShot) and test is None and dims == {w: self.dims[w] for w in inputs}
         outputs = tuple(dims)
         if in_place:
             outputs = tuple(wires[a] for a in axes)
             names = tuple(dims)
             matrix = _permute(matrix.T, tuple(dims.values()), [names.index(w) for w in outputs]).T
         else:
-            if matrix.ndim == 3 or test is not None:
+            if isinstance(matrix, EachShot) or test is not None:
                 self.batched.add(slot)
             self._forget(inputs)
             self._place(slot, [*dims, *(w for w in wires if w not in inputs)], dims)
@@ -96,33 +94,55 @@ class Clusters:
         axes = tuple(inside.index(wires[k]) for k in order)
         self._write(Scale(slot, self.dims_of(inside), axes, spread), slot)
 
-    def draw(self, observe: Observe, purpose: int, when: Test | None, otherwise: str | int | None) -> None:
-        """Draw an outcome for each shot; what is left of the qubit's digit comes in front."""
-        slot = self.slot_of[observe.qubit]
+    def draw(
+        self,
+        inputs: Sequence[str],
+        dims: dict[str, int],
+        outcomes: tuple[Any, Any],
+        observe: Observe,
+        purpose: int,
+        when: Test | None = None,
+        otherwise: str | int | None = None,
+    ) -> None:
+        """Draw an outcome for each shot: its matrix takes the digits of `inputs`, the new ones come in front.
+
+        The inputs may be in two clusters, which are merged without writing out the vector of both.
+        """
+        slot, *others = dict.fromkeys(self.slot_of[w] for w in inputs)
+        cut, other = len(self.slots[slot]), others[0] if others else None
+        assert len(others) < 2
+        if other is not None:
+            self._take_in(slot, other)
         wires = self.slots[slot]
-        axis, before = wires.index(observe.qubit), self.dims_of(wires)
-        left = {observe.qubit: 4} if observe.keeps_qubit else {}
-        self._forget([observe.qubit])
-        self._place(slot, [*left, *(w for w in wires if w != observe.qubit)], left)
+        order = sorted(range(len(inputs)), key=lambda k: wires.index(inputs[k]))
+        sizes, before = self.dims_of(inputs), self.dims_of(wires)
+        axes = tuple(wires.index(inputs[k]) for k in order)
+        zero, one = (_permute(matrix, sizes, order) for matrix in outcomes)
+        self._forget(inputs)
+        self._place(slot, [*dims, *(w for w in wires if w not in inputs)], dims)
         self.batched.add(slot)
-        left_over = (observe.bit, purpose, observe.qubit, when, otherwise)
-        chances = (observe.outcomes[0][0], observe.outcomes[1][0])
-        draw = Draw(slot, before, (axis,), observe.outcomes, chances, observe.confusion, *left_over)
-        self._write(draw, slot, True)
+        new = tuple(dims), tuple(dims.values())
+        drawn = (zero, one), (zero[0], one[0]), observe.confusion, observe.bit, purpose
+        cut = 0 if other is None else cut
+        self._write(Draw(slot, before, axes, *drawn, *new, when, otherwise, other, cut), slot, True)
 
     def join(self, wires: Sequence[str]) -> int:
         """The slot that holds all of the wires, after merging their clusters."""
         first, *others = dict.fromkeys(self.slot_of[w] for w in wires)
         for other in others:
-            moved = self.slots.pop(other)
-            self.slots[first] += moved
-            self.slot_of |= dict.fromkeys(moved, first)
-            if other in self.batched:
-                self.batched.discard(other)
-                self.batched.add(first)
-            self._resize(other, 0, -1)
+            self._take_in(first, other)
             self._write(Merge(first, other), first)
         return first
+
+    def _take_in(self, slot: int, other: int) -> None:
+        """The wires of another slot come last in this one."""
+        moved = self.slots.pop(other)
+        self.slots[slot] += moved
+        self.slot_of |= dict.fromkeys(moved, slot)
+        if other in self.batched:
+            self.batched.discard(other)
+            self.batched.add(slot)
+        self._resize(other, 0, -1)
 
     def dims_of(self, wires: Iterable[str]) -> tuple[int, ...]:
         """The sizes of the stored digits of some wires."""
@@ -176,7 +196,7 @@ class Clusters:
 
 
 def large_bytes(array: Any) -> int:
-    """Bytes that an operation keeps for its numbers: one matrix a shot, factors of many digits."""
+    """Bytes that an operation keeps for its numbers: factors of many digits."""
     return 2 * int(array.nbytes) if hasattr(array, "nbytes") and array.size > LARGE else 0
 
 
@@ -184,7 +204,5 @@ def _permute(matrix: Any, dims: tuple[int, ...], order: list[int]) -> Any:
     """Reorder the digits of the columns."""
     if order == list(range(len(order))):
         return matrix
-    lead = matrix.shape[:-1]
-    spread = matrix.reshape(*lead, *dims)
-    axes = [*range(len(lead)), *(len(lead) + k for k in order)]
-    return spread.transpose(axes).reshape(*lead, -1)
+    spread = matrix.reshape(-1, *dims).transpose(0, *(1 + k for k in order))
+    return spread.reshape(len(matrix), -1)

@@ -41,7 +41,7 @@ def moves(matrices: Sequence[Any], inputs: Digits, outputs: Digits) -> dict[froz
     """For each set of qubits whose x bits may be rank bits while the matrices act: what becomes of the rank bits.
 
     Args:
-        matrices: Shapes (rows, columns), or (shots, rows, columns), all on the same digits.
+        matrices: Shapes (rows, columns), all on the same digits.
         inputs: Of the columns.
         outputs: Of the rows.
     """
@@ -62,8 +62,7 @@ def _pairs(matrices: Sequence[Any], inputs: Digits, outputs: Digits) -> list[tup
     bits = [kind for _, size in (*outputs, *inputs) for kind in ("xz" if size == 4 else "z")]
     largest: Any = 0.0
     for matrix in matrices:
-        table = np.abs(np.asarray(matrix, float)).reshape(-1, 2 ** len(bits)).max(axis=0)
-        largest = np.maximum(largest, table)
+        largest = np.maximum(largest, np.abs(np.asarray(matrix, float)).reshape(-1))
     z_axes = tuple(k for k, kind in enumerate(bits) if kind == "z")
     moved = largest.reshape((2,) * len(bits)).max(axis=z_axes)
     count = sum(size == 4 for _, size in outputs)

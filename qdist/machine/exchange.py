@@ -38,6 +38,7 @@ def remap(
         axes: The m bits.
         partners: Rank and values of the bits, in an order in which both sides of each pair meet.
     """
+    block = _shot_by_shot(block)
     for partner, values in partners:
         shape, pieces = _pieces(block, dims, axes, values)
         for starts, sizes in pieces:
@@ -51,6 +52,7 @@ def remap(
 
 def share(block: Any, comm: Comm, *, dims: tuple[int, ...], axis: int, partner: int) -> Any:
     """Send the half of a block whose bit at `axis` is 1 to a rank that has none; the other half is returned."""
+    block = _shot_by_shot(block)
     shape, pieces = _pieces(block, dims, (axis,), (1,))
     for starts, sizes in pieces:
         comm.send(partner, _outgoing(read_piece(block, shape, starts, sizes), comm))
@@ -118,6 +120,11 @@ def _tiles(starts: list[int], counts: list[int], sizes: list[int]) -> Iterator[P
         offsets = [int(n) * size for n, size in zip(number, sizes, strict=True)]
         left = [min(size, count - offset) for size, count, offset in zip(sizes, counts, offsets, strict=True)]
         yield tuple(start + offset for start, offset in zip(starts, offsets, strict=True)), tuple(left)
+
+
+def _shot_by_shot(block: Any) -> Any:
+    """Pieces are boxes of an array in its usual order; kernels of small batches store it in another."""
+    return block if is_jax(block) else np.ascontiguousarray(block)
 
 
 def _outgoing(piece: Any, comm: Comm) -> Any:

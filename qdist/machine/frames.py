@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from qdist.machine.coherence import Digits
+from qdist.machine.instructions import EachShot
 from qdist.machine.layout import Bit, Layout, index_bits
+from qdist_kernels import Entries
 
 
 class Frame:
@@ -29,7 +31,17 @@ class Frame:
             outputs = ()
         bands_in = dict.fromkeys(self._bands_in, 0) if zeros else self._bands_in
         bands_out = {bit: value for bit, value in self._bands_out.items() if bit in outputs}
-        return restricted(matrix, outputs, self._inputs, rows, self.columns, bands_out, bands_in)
+
+        def part(array: Any) -> np.ndarray:
+            return restricted(array, outputs, self._inputs, rows, self.columns, bands_out, bands_in)
+
+        if isinstance(matrix, EachShot):
+            return EachShot(part(matrix.like), lambda draws: part(_dense(matrix.of(draws), draws)))
+        return part(matrix)
+
+
+def _dense(matrices: Any, draws: Any) -> np.ndarray:
+    return matrices.dense(draws.shots) if isinstance(matrices, Entries) else matrices
 
 
 def restricted(

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from qdist.machine.coherence import TINY
-from qdist.machine.instructions import Act, Instruction
+from qdist.machine.instructions import Act, EachShot, Instruction
 
 
 def in_and_out_bytes(instructions: Iterable[Instruction], split: Collection[str], entries: int) -> int:
@@ -35,9 +35,7 @@ def in_and_out_bytes(instructions: Iterable[Instruction], split: Collection[str]
 def _weight(act: Act, split: Collection[str]) -> int:
     """Bytes for each entry that a rank holds."""
     places = [k for k, qubit in enumerate(act.qubits) if qubit in split]
-    matrix = np.asarray(act.matrix, float)
-    if matrix.ndim == 3:
-        matrix = matrix[0]
+    matrix = np.asarray(act.matrix.like if isinstance(act.matrix, EachShot) else act.matrix, float)
     if not places:
         return 0
     diagonal = np.diagonal(matrix)

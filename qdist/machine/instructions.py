@@ -5,12 +5,16 @@ network room lowers steps of a program to these instructions; the planner turns 
 on stored vectors, so their rows and columns are in digit order.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qdist.errors import QdistError
+
+MAX_TABLE = 16
+"""Bits up to which a test is asked by looking up the answers to all outcomes."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,31 @@ class Test:
         if self.parity is not None:
             return sum(outcomes) % 2 == self.parity
         integer = sum(outcome << k for k, outcome in enumerate(outcomes))
-        return np.isin(integer, list(self.values or ()))
+        if len(outcomes) > MAX_TABLE:
+            return np.isin(integer, list(self.values or ()))
+        table = np.zeros(2 ** len(outcomes), bool)
+        table[list(self.values or ())] = True
+        return table[integer]
+
+
+@dataclass(frozen=True, eq=False)
+class EachShot:
+    """A matrix or a number that is another one in each shot, and is computed when a batch of shots is run.
+
+    A plan does not depend on random numbers: what does is in it as the recipe.
+
+    Attributes:
+        like: An array of the shape that it has in a shot; where it is 0, it is 0 in every shot.
+        of: From the random numbers of a batch to one value a shot: (shots, …), or `qdist_kernels.Entries` of a matrix.
+    """
+
+    like: np.ndarray
+    of: Callable[[Any], Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """In one shot."""
+        return self.like.shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +85,10 @@ class Create:
 
 @dataclass(frozen=True, eq=False)
 class Act:
-    """A matrix of shape (4ⁿ, 4ⁿ), or (shots, 4ⁿ, 4ⁿ), on live qubits; with `when`, only where the test holds."""
+    """A matrix of shape (4ⁿ, 4ⁿ), which each shot may have its own of, on live qubits.
+
+    With `when`, it acts only where the test holds, and is the same in all shots.
+    """
 
     qubits: tuple[str, ...]
     matrix: Any
@@ -137,8 +168,8 @@ class Look:
     Attributes:
         label: What the program calls this moment.
         groups: The groups of qubits to be read, each as one reduced state.
-        relaxations: For each group, one matrix a qubit, (4, 4) or (shots, 4, 4): what it suffers until then.
-        time: The moment in seconds: a mean, or one value per shot.
+        relaxations: For each group, one matrix a qubit, (4, 4) in all or in each shot: what it suffers until then.
+        time: The moment in seconds: a mean, or one value for each shot.
     """
 
     label: str

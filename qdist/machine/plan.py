@@ -84,11 +84,12 @@ class Passes:
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """Draw the outcome of an observation for each shot, project, and keep what is left of the qubit's digit in front.
+    """Draw the outcome of an observation for each shot, project, and put what is left of its digits in front.
 
-    `outcomes` are matrices on the digits at `axes`; `chances` are the rows of the trace after each, by which it is
-    drawn. With `when`, shots where the test fails are left alone and their bit is a copy of `otherwise` (a drawn bit,
-    or a constant; `None` is 0).
+    `outcomes` are matrices on the digits at `axes`, and give those of `outputs`; `chances` are the rows of the trace
+    after each, by which it is drawn. With `when`, shots where the test fails are left alone and their bit is a copy of
+    `otherwise` (a drawn bit, or a constant; `None` is 0). With `other`, the vector is the tensor product with that of
+    another slot, whose digits come last, begin at `cut`, and are never written out together.
     """
 
     slot: int
@@ -99,9 +100,12 @@ class Draw:
     confusion: Any
     bit: str
     purpose: int
-    qubit: str
+    outputs: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = ()
     when: Test | None = None
     otherwise: str | int | None = None
+    other: int | None = None
+    cut: int = 0
     split: Split | None = None
 
 

@@ -289,11 +289,8 @@ class _Planner:
         self.operations.append(Keep(label, is_herald, slot))
 
     def _draw(self, observe: Observe, when: Test | None, otherwise: str | int | None) -> None:
-        self.blocks.flush([observe.qubit])
-        self.clusters.draw(observe, 2 * self.now, when, otherwise)
+        self.blocks.draw(observe, 2 * self.now, when, otherwise)
         self.drawn.add(observe.bit)
-        if not observe.keeps_qubit:
-            del self.blocks.dims[observe.qubit]
 
     def _joint_relax(self, relax: JointRelax) -> None:
         shifts = []

@@ -4,11 +4,12 @@ Small clusters are replicated: every rank does the same to them. The operations 
 (`schedule.py`), and each becomes what one rank does to its block (`splitting.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from qdist.errors import QdistError
-from qdist.machine.plan import Draw, Load, Merge, Plan, Read, Stop, Transfer
+from qdist.machine.plan import Draw, Load, Merge, Operation, Plan, Read, Stop, Transfer
 from qdist.machine.schedule import Schedule, make_schedule
 from qdist.machine.splitting import RankPlan
 from qdist.machine.stretches import Stretch, find_stretches
@@ -37,8 +38,19 @@ def shard(plan: Plan, *, ranks: int, rank: int = 0, threshold: int | None = None
         )
     if ranks == 1:
         return plan
+    plan = replace(plan, operations=tuple(_one_by_one(plan.operations)))
     threshold = SPLIT_ENTRIES if threshold is None else threshold
     return _emit(plan, find_stretches(plan, ranks.bit_length() - 1, threshold), ranks, rank)
+
+
+def _one_by_one(operations: Sequence[Operation]) -> Iterator[Operation]:
+    """Clusters that a draw takes together are merged before it: ranks know where they hold a cluster, not two."""
+    for operation in operations:
+        if isinstance(operation, Draw) and operation.other is not None:
+            yield Merge(operation.slot, operation.other)
+            yield replace(operation, other=None, cut=0)
+        else:
+            yield operation
 
 
 def _emit(plan: Plan, stretches: Sequence[Stretch], ranks: int, rank: int) -> Plan:

@@ -9,6 +9,7 @@ import numpy as np
 from qdist.machine.coherence import Digits, Move
 from qdist.machine.costs import peak_bytes
 from qdist.machine.frames import Frame, bits_of, placed, restricted
+from qdist.machine.instructions import EachShot
 from qdist.machine.layout import Bit, Layout
 from qdist.machine.plan import (
     Draw,
@@ -143,7 +144,8 @@ class RankPlan:
     def _transfer(self, transfer: Transfer, inputs: Digits, outputs: Digits, options: Options) -> None:
         before = self._layouts[transfer.slot]
         frame = self._begin(before, inputs, outputs, options)
-        in_place = transfer.matrix.ndim == 2 and transfer.test is None and len(frame.rows) == len(frame.columns)
+        one_for_all = not isinstance(transfer.matrix, EachShot) and transfer.test is None
+        in_place = one_for_all and len(frame.rows) == len(frame.columns)
         rows = frame.rows
         if in_place:
             rows = placed(frame.columns, rows)
@@ -278,9 +280,7 @@ class RankPlan:
         match operation:
             case Draw(slot=slot):
                 self._batched.add(slot)
-            case Load(slot=slot, vector=vector) if vector.ndim == 2:
-                self._batched.add(slot)
-            case Transfer(slot=slot, matrix=matrix, test=test) if matrix.ndim == 3 or test is not None:
+            case Transfer(slot=slot, matrix=matrix, test=test) if isinstance(matrix, EachShot) or test is not None:
                 self._batched.add(slot)
             case Merge(slot=slot, other=other) if other in self._batched:
                 self._batched.add(slot)

@@ -72,12 +72,9 @@ def parts_at(plan: Plan, done: int) -> tuple[Part, ...]:
 def acted(operation: Transfer | Scale | Draw, before: Digits) -> tuple[Digits, Digits, Digits]:
     """The digits that an operation takes, those that it gives, and all of the vector's after it."""
     inputs = tuple(before[axis] for axis in operation.axes)
-    if isinstance(operation, Transfer):
-        outputs: Digits = tuple(zip(operation.outputs, operation.sizes, strict=True))
-    elif isinstance(operation, Draw):
-        outputs = ((operation.qubit, 4),) if operation.outcomes[0].shape[0] == 4 else ()
-    else:
-        outputs = inputs
+    outputs = inputs
+    if isinstance(operation, Transfer | Draw):
+        outputs = tuple(zip(operation.outputs, operation.sizes, strict=True))
     if stays(operation):
         return inputs, outputs, before
     rest = tuple(digit for axis, digit in enumerate(before) if axis not in operation.axes)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from qdist.machine.coherence import Digits, Move, moves
+from qdist.machine.instructions import EachShot
 from qdist.machine.plan import Draw, Keep, Load, Merge, Operation, Plan, Read, Scale, Stop, Transfer
 from qdist.machine.schedule import EVERYTHING, Task
 from qdist.machine.stops import acted, stays
@@ -198,7 +199,8 @@ _STAY = Move((), (), ())
 
 def _options(operation: Transfer | Scale | Draw, inputs: Digits, outputs: Digits) -> dict[frozenset[str], Move]:
     if isinstance(operation, Transfer):
-        both = [m for m in (operation.matrix, operation.otherwise) if m is not None]
+        matrix = operation.matrix.like if isinstance(operation.matrix, EachShot) else operation.matrix
+        both = [matrix] if operation.otherwise is None else [matrix, operation.otherwise]
         return moves(both, inputs, outputs)
     if isinstance(operation, Draw):
         return moves(operation.outcomes, inputs, outputs)
@@ -216,10 +218,10 @@ def _stay(wires: frozenset[str]) -> Move:
 
 def _arity(operation: Operation) -> int:
     """Qubits that must be local at a time, at most."""
-    if isinstance(operation, Transfer):
-        before = sum(operation.dims[axis] == 4 for axis in operation.axes)
-        return max(before, sum(size == 4 for size in operation.sizes))
-    return 1 if isinstance(operation, Draw) else 0
+    if not isinstance(operation, Transfer | Draw):
+        return 0
+    before = sum(operation.dims[axis] == 4 for axis in operation.axes)
+    return max(before, sum(size == 4 for size in operation.sizes))
 
 
 def _entries(digits: Digits) -> int:

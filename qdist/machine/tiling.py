@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from qdist.machine.plan import Draw, Merge, Operation, Passes, Plan, Read, Scale, Stop, Transfer
-from qdist_kernels import Pass, Program, Step, is_jax
+from qdist.machine.plan import Draw, Load, Merge, Operation, Passes, Plan, Read, Scale, Stop, Transfer
+from qdist_kernels import Pass, Program, Step
 from qdist_kernels.program import LARGEST_STEP, TILE_BYTES, bits_of
 
 ROW_BITS = (4, 6, 8)
@@ -40,9 +40,11 @@ def tiled(plan: Plan) -> Plan:
         for slot in slots:
             operations.extend(_grouped(slot, waiting.pop(slot, []), plan.itemsize))
 
+    batched: set[int] = set()
     for operation in plan.operations:
+        batched |= _made_batches(operation, batched)
         work = _work(operation)
-        if work is not None:
+        if work is not None and work.slot not in batched:
             waiting.setdefault(work.slot, []).append(work)
             continue
         release(list(waiting) if isinstance(operation, Stop) else _slots(operation))
@@ -71,16 +73,30 @@ class _Work:
 def _work(operation: Operation) -> _Work | None:
     match operation:
         case Transfer(in_place=True, matrix=numbers):
-            diagonal = None if is_jax(numbers) else _diagonal(numbers)
+            diagonal = _diagonal(numbers) if isinstance(numbers, np.ndarray) and numbers.ndim == 2 else None
             numbers = numbers if diagonal is None else diagonal
         case Scale(factors=numbers):
             pass
         case _:
             return None
     total, bits = bits_of(operation.dims, operation.axes)
-    if len(bits) > LARGEST_STEP or is_jax(numbers):
+    if len(bits) > LARGEST_STEP or not isinstance(numbers, np.ndarray):
         return None
     return _Work(operation.slot, total, Step(bits, numbers), operation)
+
+
+def _made_batches(operation: Operation, batched: set[int]) -> set[int]:
+    """Slots that have one vector a shot from here on: their shots are swept over, there is no tile to stay in."""
+    match operation:
+        case Load(slot=slot, vector=vector) if getattr(vector, "ndim", 2) == 2:
+            return {slot}
+        case Transfer(slot=slot, matrix=matrix, test=test) if test is not None or getattr(matrix, "ndim", 3) == 3:
+            return {slot}
+        case Draw(slot=slot):
+            return {slot}
+        case Merge(slot=slot, other=other) if other in batched:
+            return {slot}
+    return set()
 
 
 def _diagonal(matrix: Any) -> np.ndarray | None:
@@ -92,10 +108,8 @@ def _slots(operation: Operation) -> list[int]:
     match operation:
         case Read(parts=groups):
             return [part.slot for parts in groups for part in parts]
-        case Merge(slot=slot, other=other):
-            return [slot, other]
-    own: int | None = getattr(operation, "slot", None)
-    return [] if own is None else [own]
+    found = [getattr(operation, name, None) for name in ("slot", "other")]
+    return [slot for slot in found if slot is not None]
 
 
 def _grouped(slot: int, works: list[_Work], itemsize: int) -> Iterator[Operation]:

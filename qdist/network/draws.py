@@ -1,13 +1,15 @@
 """Random numbers that depend on the seed, the shot and the purpose only: the same on any machine and rank count."""
 
 import math
-from dataclasses import dataclass
+import threading
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from qdist.errors import QdistError
-from qdist_kernels.namespace import is_jax
+from qdist.machine.instructions import EachShot
 
 _BLOCK = 4
 """Numbers that one step of the Philox counter yields; batches of shots start at multiples of it."""
@@ -24,11 +26,15 @@ class Draws:
         seed: Of the run.
         first: The number of the first shot, a multiple of 4.
         shots: How many shots.
+        known: What was worked out of these numbers, by whoever needs it again.
     """
 
     seed: int
     first: int
     shots: int
+    _bits: np.random.Philox = field(default_factory=lambda: np.random.Philox(key=0), repr=False, compare=False)
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    known: dict[Hashable, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.first % _BLOCK:
@@ -37,18 +43,32 @@ class Draws:
     def uniform(self, *purpose: int) -> np.ndarray:
         """Numbers in [0, 1), shape (shots,), for a purpose named by up to two integers below 2³¹."""
         first, second = (*purpose, 0, 0)[:2]
-        bits = np.random.Philox(key=[self.seed & (2**64 - 1), (first << 32) + second])
-        bits.advance(self.first // _BLOCK)
-        return (bits.random_raw(self.shots) >> np.uint64(11)) * 2.0**-53
+        # The generator is set back: making one asks the system for entropy, which takes longer than a thousand numbers.
+        state: Any = {
+            "bit_generator": "Philox",
+            "state": {
+                "counter": np.array([self.first // _BLOCK, 0, 0, 0], np.uint64),
+                "key": np.array([self.seed & (2**64 - 1), (first << 32) + second], np.uint64),
+            },
+            "buffer": np.zeros(_BLOCK, np.uint64),
+            "buffer_pos": _BLOCK,
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+        with self._one_at_a_time:
+            self._bits.state = state
+            raw = self._bits.random_raw(self.shots)
+        return (raw >> np.uint64(11)) * 2.0**-53
 
-    def attempts(self, step: int, link: int, probability: Any) -> Any:
-        """Numbers of attempts until success, geometric, shape (shots,); the number 1 where success is certain.
+    def attempts(self, step: int, link: int, probability: float) -> np.ndarray:
+        """Numbers of attempts until success, geometric, shape (shots,), for a probability below 1.
 
         N = ⌈ln(1−u) / ln(1−p)⌉
         """
-        if is_jax(probability):
-            raise QdistError('A traced success probability cannot be sampled. Use mode = "exact" for derivatives.')
-        if probability == 1:
-            return 1.0
         u = self.uniform(2 * step + 1, link)
         return np.maximum(1.0, np.ceil(np.log1p(-u) / math.log1p(-probability)))
+
+
+def attempts(step: int, link: int, probability: float) -> EachShot:
+    """The number of attempts that a link will need in a step, in each shot."""
+    return EachShot(np.ones(()), lambda draws: draws.attempts(step, link, probability))

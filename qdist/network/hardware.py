@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from qdist.errors import QdistError
+from qdist.machine.instructions import EachShot
 from qdist.network.devices import Device
 from qdist.physics import channels, gates, pauli
 from qdist.physics.gates import Gate
-from qdist_kernels.namespace import is_jax
+from qdist_kernels import Entries, is_jax
 
 
 @cache
@@ -18,11 +19,9 @@ def _concrete_relaxation(t1: float, t2: float, population: float, duration: floa
 
 
 def relaxation(device: Device, duration: Any) -> Any:
-    """The matrix of waiting, (4, 4), or (shots, 4, 4) for an array of durations; `None` where nothing happens."""
-    if isinstance(duration, np.ndarray) and duration.ndim:
-        if np.isinf(device.t1) and np.isinf(device.t2):
-            return None
-        return _relaxations(device, duration)
+    """The matrix of waiting, (4, 4), of each shot where the duration is; `None` where nothing happens."""
+    if isinstance(duration, EachShot):
+        return _relaxations(device, duration) if relaxes(device) else None
     values = (device.t1, device.t2, device.excited_population, duration)
     if any(is_jax(value) for value in values):
         return pauli.digit_order(
@@ -33,15 +32,19 @@ def relaxation(device: Device, duration: Any) -> Any:
     return _concrete_relaxation(float(values[0]), float(values[1]), float(values[2]), float(duration))
 
 
-def _relaxations(device: Device, durations: np.ndarray) -> np.ndarray:
-    """One matrix a shot: I, Z, X, Y order, Z relaxes with T1 towards 1−2p, X and Y decay with T2."""
-    matrices = np.zeros((len(durations), 4, 4))
-    decay = np.exp(-durations / device.t1)
-    matrices[:, 0, 0] = 1.0
-    matrices[:, 1, 0] = (1 - 2 * device.excited_population) * (1 - decay)
-    matrices[:, 1, 1] = decay
-    matrices[:, 2, 2] = matrices[:, 3, 3] = np.exp(-durations / device.t2)
-    return matrices
+def _relaxations(device: Device, duration: EachShot) -> EachShot:
+    """I, Z, X, Y order: Z relaxes with T1 towards 1−2p, X and Y decay with T2."""
+    places = ((0, 0), (1, 0), (1, 1), (2, 2), (3, 3))
+    like = np.zeros((4, 4))
+    like[tuple(zip(*places, strict=True))] = 1.0
+    equilibrium = 1 - 2 * device.excited_population
+
+    def of(draws: Any) -> Entries:
+        seconds = duration.of(draws)
+        decay, coherence = np.exp(-seconds / device.t1), np.exp(-seconds / device.t2)
+        return Entries((4, 4), places, (1.0, equilibrium * (1 - decay), decay, coherence, coherence))
+
+    return EachShot(like, of)
 
 
 def relaxes(device: Device) -> bool:

@@ -4,6 +4,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from qdist.machine.instructions import EachShot
+from qdist.network.draws import Draws
 from qdist.network.graph import Network
 from qdist.network.links import Link
 
@@ -35,7 +39,7 @@ class Ledger:
     """
 
     network: Network
-    entries: list[tuple[str, Any, float, int]] = field(default_factory=list)
+    entries: list[tuple[str, Any, float | EachShot, int]] = field(default_factory=list)
     heralds: int = 0
     _pair_of: dict[str, int] = field(default_factory=dict)
     _links: list[str] = field(default_factory=list)
@@ -61,22 +65,30 @@ class Ledger:
         if pair is not None and self._state[pair] == "kept":
             self._state[pair] = "wasted"
 
-    def attempt(self, link: Link, count: float) -> None:
+    def attempt(self, link: Link, count: float | EachShot) -> None:
+        """Attempts at a pair: a mean, or a number for each shot."""
         self.entries.append(("attempts", link.name, count, self.heralds))
 
     def send(self, source: str, destination: str, bits: int) -> None:
         if source != destination:
             self.entries.append(("bits", (source, destination), float(bits), self.heralds))
 
-    def account(self, reached: list[float]) -> Account:
-        """The expected numbers, where `reached[h]` is the probability that the first h heralds succeeded."""
+    def account(self, reached: list[float], draws: Draws | None = None, valid: int = 1) -> Account:
+        """The expected numbers.
+
+        Args:
+            reached: The probability that the first h heralds succeeded, at h.
+            draws: The random numbers of a batch of shots.
+            valid: How many shots of it count.
+        """
         sums: dict[str, dict[Any, float]] = {
             "made": {link.name: 0.0 for link in self.network.links},
             "attempts": {link.name: 0.0 for link in self.network.links},
             "bits": defaultdict(float),
         }
         for kind, key, amount, heralds in self.entries:
-            sums[kind][key] += amount * reached[heralds]
+            mean = float(np.mean(amount.of(draws)[:valid])) if isinstance(amount, EachShot) else amount
+            sums[kind][key] += mean * reached[heralds]
         used = {link.name: 0.0 for link in self.network.links}
         kept = dict(used)
         for link, state in zip(self._links, self._state, strict=True):

@@ -23,7 +23,7 @@ from qdist.machine.instructions import (
 )
 from qdist.network.delays import Delay
 from qdist.network.devices import Device
-from qdist.network.draws import Draws
+from qdist.network.draws import attempts
 from qdist.network.graph import Network
 from qdist.network.hardware import (
     device_gates,
@@ -36,6 +36,7 @@ from qdist.network.hardware import (
     twirl_matrix,
 )
 from qdist.network.ledger import Ledger
+from qdist.network.links import Link
 from qdist.network.ordering import BRANCHES, dependencies, races_last
 from qdist.network.program import (
     Apply,
@@ -75,6 +76,7 @@ class Lowered:
         wires: The wire that holds each bit that was ever written, at the end.
         ledger: Pairs and classical bits.
         groups: The groups of qubits that every `Look` reads, in this order.
+        drawn_times: How many points in time each shot has its own of.
     """
 
     instructions: tuple[Instruction, ...]
@@ -82,6 +84,7 @@ class Lowered:
     wires: Mapping[str, str]
     ledger: Ledger
     groups: tuple[tuple[str, ...], ...]
+    drawn_times: int = 0
 
 
 def lower(
@@ -90,7 +93,7 @@ def lower(
     *,
     groups: tuple[tuple[str, ...], ...] = (),
     postselected: frozenset[str] = frozenset(),
-    draws: Draws | None = None,
+    sampled: bool = False,
 ) -> Lowered:
     """Translate a checked program.
 
@@ -103,13 +106,13 @@ def lower(
         network: Where it runs.
         groups: The groups of qubits to be read at every `Record` step.
         postselected: Bits of which one outcome is kept; records before and after them keep their order.
-        draws: Random numbers of attempts for a batch of shots; without it, random waiting is averaged exactly.
+        sampled: Whether numbers of attempts will be drawn for each shot; else random waiting is averaged exactly.
 
     Raises:
         RandomOrderError: Exact averages were asked for where the program needs drawn times.
     """
-    order = list(range(len(program.steps))) if draws is not None else races_last(program, network, groups, postselected)
-    lowering = _Lowering(program, network, groups, draws, order)
+    order = list(range(len(program.steps))) if sampled else races_last(program, network, groups, postselected)
+    lowering = _Lowering(program, network, groups, sampled, order)
     heralds = list(accumulate((isinstance(step, Herald) for step in program.steps), initial=0))
     for position, number in enumerate(order):
         step = program.steps[number]
@@ -121,7 +124,7 @@ def lower(
             error.args = (f"Step {number} ({type(step).__name__.lower()}): {error}",)
             raise
     wires = {bit: lowering.wires[bit] for bit in program.bits}
-    return Lowered(tuple(lowering.out), wires, lowering.wires, lowering.ledger, groups)
+    return Lowered(tuple(lowering.out), wires, lowering.wires, lowering.ledger, groups, lowering.clock.drawn_times)
 
 
 @dataclass
@@ -131,7 +134,7 @@ class _Lowering:
     program: Program
     network: Network
     groups: tuple[tuple[str, ...], ...]
-    draws: Draws | None
+    sampled: bool
     order: list[int]
     position: int = 0
     out: list[Instruction] = field(default_factory=list)
@@ -142,9 +145,9 @@ class _Lowering:
     link_free: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.clock: Clock = ExactClock() if self.draws is None else DrawnClock()
+        self.clock: Clock = DrawnClock() if self.sampled else ExactClock()
         self.ledger = Ledger(self.network)
-        steps = self.program.steps if self.draws is None else ()  # drawn times need no look ahead
+        steps = () if self.sampled else self.program.steps  # drawn times need no look ahead
         self.ties = [dependencies(step, self.network, self.groups) for step in steps]
         for _, writes in self.ties:
             writes.discard(BRANCHES)
@@ -212,6 +215,9 @@ class _Lowering:
         """Apply what the qubits suffered until `moment`."""
         for qubit in qubits:
             matrix = relaxation(self._device(qubit), self.clock.elapsed(self.ready[qubit], moment))
+            if matrix is None and self.sampled and moment.frame is not None and relaxes(self._device(qubit)):
+                # No wait, but an instruction: an outcome is drawn by the number of its own, and seeds keep theirs.
+                matrix = np.eye(4)
             if matrix is not None:
                 self.out.append(Act((qubit,), matrix))
             self.ready[qubit] = moment
@@ -371,18 +377,27 @@ class _Lowering:
             self.out.append(Create(ordered, link.pair_state().vector))
             self.live.update(pair)
             self.ledger.make(link, pair)
-        durations = tuple(link.duration_per_attempt for link in links)
-        probabilities = tuple(link.probability_per_attempt for link in links)
-        if self.draws is None:
-            self._race(step, starts, durations, probabilities)
-            self.link_free |= {link.name: self.ready[pair[0]] for link, pair in zip(links, step.pairs, strict=True)}
-            return
-        attempts = [self.draws.attempts(number, i, p) for i, p in enumerate(probabilities)]
-        for link, count in zip(links, attempts, strict=True):
-            self.ledger.attempt(link, float(np.mean(count)))
-        up = [start + count * d for start, count, d in zip(starts, attempts, durations, strict=True)]
-        self._meet(step.pairs, up)
+        if self.sampled:
+            self._draw(number, step, links, starts)
+        else:
+            self._race(step, links, starts)
         self.link_free |= {link.name: self.ready[pair[0]] for link, pair in zip(links, step.pairs, strict=True)}
+
+    def _draw(self, number: int, step: Generate, links: list[Link], starts: list[Moment]) -> None:
+        """Each link comes up after a number of attempts that is drawn in a run."""
+        assert isinstance(self.clock, DrawnClock)
+        up = []
+        for place, (link, start) in enumerate(zip(links, starts, strict=True)):
+            p, duration = link.probability_per_attempt, link.duration_per_attempt
+            if is_jax(p):
+                raise QdistError('A traced success probability cannot be sampled. Use mode = "exact" for derivatives.')
+            if p == 1:
+                self.ledger.attempt(link, 1.0)
+                up.append(self.clock.later(start, duration))
+                continue
+            self.ledger.attempt(link, attempts(number, place, p))
+            up.append(self.clock.after_attempts(start, number, place, p, duration))
+        self._meet(step.pairs, up)
 
     def _meet(self, pairs: tuple[tuple[str, str], ...], up: list[Any]) -> None:
         """Pairs that came up at known moments wait for the last one."""
@@ -391,10 +406,12 @@ class _Lowering:
             self.ready |= dict.fromkeys(pair, moment)
             self._touch(pair, end)
 
-    def _race(self, step: Generate, starts: list[Moment], durations: tuple, probabilities: tuple) -> None:
+    def _race(self, step: Generate, links: list[Link], starts: list[Moment]) -> None:
         """Exact averages: certain links need none; otherwise all who wait for the race relax jointly."""
-        for pair, p in zip(step.pairs, probabilities, strict=True):
-            self.ledger.attempt(self.network.link(*(self.network.node_of(q).name for q in pair)), 1 / p)
+        durations = tuple(link.duration_per_attempt for link in links)
+        probabilities = tuple(link.probability_per_attempt for link in links)
+        for link, p in zip(links, probabilities, strict=True):
+            self.ledger.attempt(link, 1 / p)
         clock = self.clock
         assert isinstance(clock, ExactClock)
         race_frame = clock.latest(starts).frame

@@ -1,11 +1,15 @@
 """Time during a run: moments, and who waited how long, exactly averaged or drawn for each shot."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Protocol
 
 import numpy as np
 
 from qdist.errors import QdistError
+from qdist.machine.instructions import EachShot
+from qdist.network.draws import Draws
 from qdist.network.waiting import Race
 from qdist_kernels.namespace import namespace
 
@@ -32,7 +36,13 @@ class TracedOrderError(QdistError):
 
 
 class Clock(Protocol):
-    """How moments are written and compared: one implementation with exact averages, one with drawn times."""
+    """How moments are written and compared: one implementation with exact averages, one with drawn times.
+
+    Attributes:
+        drawn_times: How many points in time were made that each shot has its own of.
+    """
+
+    drawn_times: int
 
     def zero(self) -> Any: ...
     def later(self, moment: Any, duration: Any) -> Any: ...
@@ -54,14 +64,16 @@ class Frame:
 
 @dataclass(frozen=True)
 class Moment:
-    """`offset` seconds after the random point `frame`."""
+    """`offset` seconds after the random point `frame`: a `Frame`, or a `DrawnTime` or the start in sampled mode."""
 
-    frame: Frame
+    frame: Any
     offset: Any
 
 
 class ExactClock:
     """Moments relative to random frames; only distances inside a frame are numbers."""
+
+    drawn_times = 0
 
     def __init__(self) -> None:
         self._origin = Frame()
@@ -125,29 +137,131 @@ class ExactClock:
         return Moment(Frame(frame, race.earliest, mean, frame.depth + 1), 0.0)
 
 
+SEARCH = 16
+"""Random times that are looked through for a certain order; beyond them two times are compared in each shot."""
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnTime:
+    """A point in time that is another one in each shot. Moments count from it.
+
+    Attributes:
+        after: Moments that it follows from; it is not before any of them, except if it is the earliest of them.
+        rule: From their times in seconds, one row for each, and the random numbers.
+        delay: How much later than they it is at least.
+        earliest: The least that it can be, in seconds since the start.
+    """
+
+    after: "tuple[Moment, ...]"
+    rule: Callable[[list[Any], Draws], np.ndarray]
+    delay: float
+    earliest: float
+    is_earliest: bool = False
+
+    def seconds(self, draws: Draws) -> np.ndarray:
+        """Since the start, shape (shots,). Without recursion: a chain of thousands of links has as many of these."""
+        waiting = [self]
+        while waiting:
+            time = waiting[-1]
+            sources = {m.frame for m in time.after if m.frame is not None and m.frame not in draws.known}
+            if not sources and time not in draws.known:
+                draws.known[time] = time.rule([seconds(moment, draws) for moment in time.after], draws)
+            waiting += sources
+            if not sources:
+                waiting.pop()
+        return draws.known[self]
+
+
+def seconds(moment: Moment, draws: Draws) -> Any:
+    """When a moment of a `DrawnClock` is, in seconds since the start: a number, or one for each shot."""
+    return moment.offset if moment.frame is None else moment.frame.seconds(draws) + moment.offset
+
+
 class DrawnClock:
-    """Moments are seconds, one number for all shots or one per shot."""
+    """Moments relative to the start (`None`) or to drawn times.
 
-    def zero(self) -> float:
-        return 0.0
+    Distances from the same point are numbers, and the same in all shots; others are computed shot by shot in a run.
+    """
 
-    def later(self, moment: Any, duration: Any) -> Any:
-        return moment + duration
+    def __init__(self) -> None:
+        self.drawn_times = 0
 
-    def latest(self, moments: list[Any]) -> Any:
-        best = moments[0]
-        for moment in moments[1:]:
-            best = np.maximum(best, moment)
-        return best
+    def zero(self) -> Moment:
+        return Moment(None, 0.0)
 
-    def earlier(self, a: Any, b: Any) -> Any:
-        return np.minimum(a, b)
+    def later(self, moment: Moment, duration: Any) -> Moment:
+        return Moment(moment.frame, moment.offset + duration)
 
-    def elapsed(self, start: Any, end: Any) -> Any:
-        return end - start
+    def after_attempts(self, start: Moment, step: int, link: int, probability: float, duration: float) -> Moment:
+        """The random moment at which a link is up."""
 
-    def mean(self, moment: Any) -> Any:
-        return moment
+        def rule(times: list[Any], draws: Draws) -> np.ndarray:
+            return times[0] + draws.attempts(step, link, probability) * duration
+
+        return self._drawn(DrawnTime((start,), rule, duration, _earliest(start) + duration))
+
+    def latest(self, moments: list[Moment]) -> Moment:
+        """The latest moment: one of them where that is certain, else a drawn time."""
+        left: list[Moment] = []
+        for moment in moments:
+            if not any(_surely_before(moment, other) for other in left):
+                left = [other for other in left if not _surely_before(other, moment)] + [moment]
+        if len(left) == 1:
+            return left[0]
+        return self._drawn(DrawnTime(tuple(left), _largest, 0.0, max(map(_earliest, left))))
+
+    def earlier(self, a: Moment, b: Moment) -> Moment:
+        if _surely_before(a, b):
+            return a
+        if _surely_before(b, a):
+            return b
+        return self._drawn(DrawnTime((a, b), _smallest, 0.0, min(_earliest(a), _earliest(b)), is_earliest=True))
+
+    def _drawn(self, time: DrawnTime) -> Moment:
+        self.drawn_times += 1
+        return Moment(time, 0.0)
+
+    def elapsed(self, start: Moment, end: Moment) -> Any:
+        """Seconds between two moments: a number, or one for each shot."""
+        if start.frame is end.frame:
+            return end.offset - start.offset
+        return EachShot(np.zeros(()), lambda draws: np.maximum(seconds(end, draws) - seconds(start, draws), 0.0))
+
+    def mean(self, moment: Moment) -> Any:
+        """Seconds since the start: a number, or one for each shot."""
+        if moment.frame is None:
+            return moment.offset
+        return EachShot(np.zeros(()), lambda draws: seconds(moment, draws))
+
+
+def _largest(times: list[Any], draws: Draws) -> np.ndarray:
+    return reduce(np.maximum, times)
+
+
+def _smallest(times: list[Any], draws: Draws) -> np.ndarray:
+    return reduce(np.minimum, times)
+
+
+def _earliest(moment: Moment) -> Any:
+    return moment.offset if moment.frame is None else moment.frame.earliest + moment.offset
+
+
+def _surely_before(early: Moment, late: Moment) -> bool:
+    """Whether a moment is not after another one in any shot: from how they came about, never from drawn numbers."""
+    if early.frame is late.frame:
+        return bool(early.offset <= late.offset)
+    if early.frame is None:
+        return bool(early.offset <= _earliest(late))
+    looked, found = 0, [(late.frame, late.offset)]
+    while found and looked < SEARCH:
+        time, lead = found.pop()
+        looked += 1
+        for moment in () if time is None or time.is_earliest else time.after:
+            before = lead + time.delay + moment.offset
+            if moment.frame is early.frame and early.offset <= before:
+                return True
+            found.append((moment.frame, before))
+    return False
 
 
 def check_before(ready: Any, race: Race) -> None:

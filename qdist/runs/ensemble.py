@@ -13,7 +13,7 @@ from qdist.network.ledger import Account
 from qdist.network.lowering import Lowered
 from qdist.runs.evolution import Evolution, Reading
 from qdist.runs.final import FinalStates
-from qdist.runs.outcomes import distribution, drawn_outcomes
+from qdist.runs.outcomes import distribution, drawn_outcomes, outcome_counts
 from qdist.runs.reading import entry
 
 GROUPS = 20
@@ -111,7 +111,7 @@ class Ensemble:
             _merge_records(old, new)
         if other.correlators is not None:
             self.correlators = _added(self.correlators, other.correlators)
-        self.counts = self.counts + other.counts
+        self.counts.update(other.counts)
         self.started += other.started
         self.kept_weight = [a + b for a, b in zip(self.kept_weight, other.kept_weight, strict=True)]
         self.accounts = self.accounts + other.accounts
@@ -122,7 +122,9 @@ class Ensemble:
             return np.zeros(1, int), np.ones(1, bool)
         shots = np.arange(draws.first, draws.first + draws.shots)
         assert evolution.accepted is not None
-        return shots * GROUPS // self.shots, evolution.accepted & (np.arange(draws.shots) < valid)
+        # Shots beyond the last one of the job fill up a batch and count in no group.
+        groups = np.minimum(shots * GROUPS // self.shots, GROUPS - 1)
+        return groups, evolution.accepted & (np.arange(draws.shots) < valid)
 
     def _record(self, reading: Reading, groups: np.ndarray, valid: int) -> Record:
         """Over the shots that had passed the heralds before this record, whatever became of them later."""
@@ -137,10 +139,7 @@ class Ensemble:
             self.probabilities = np.asarray(distribution(plan, evolution), float)
             return
         rows = drawn_outcomes(plan, evolution, draws)[accepted]
-        letters = np.ascontiguousarray((rows + ord("0")).astype(np.uint8))
-        found, numbers = np.unique(letters, axis=0, return_counts=True)
-        for row, number in zip(found, numbers, strict=True):
-            self.counts[row.tobytes().decode()] += int(number)
+        self.counts.update(outcome_counts(rows))
 
     def _kept(self, lowered: Lowered, evolution: Evolution, draws: Draws | None, valid: int) -> None:
         """Probabilities of having come so far; in sampled mode the numbers of shots."""
@@ -156,7 +155,7 @@ class Ensemble:
         self.started, self.kept_weight = weights[0], weights[1:]
         reached = [w / weights[0] for w in weights]
         at_herald = [reached[0]] + [reached[i + 1] for i, (_, is_herald) in enumerate(labels) if is_herald]
-        self.accounts.append((weights[0], lowered.ledger.account(at_herald)))
+        self.accounts.append((weights[0], lowered.ledger.account(at_herald, draws, valid)))
 
     @property
     def success(self) -> float:
@@ -192,12 +191,16 @@ def correlators(plan: Plan, evolution: Evolution, qubits: tuple[str, ...], strin
 
 
 def _sum_groups(values: np.ndarray, groups: np.ndarray, accepted: np.ndarray) -> Sums:
-    """Sum rows over the accepted shots of each group."""
-    rows = np.broadcast_to(values if values.ndim == 2 else values[None], (len(groups), values.shape[-1]))
+    """Sum values, one row a shot or one for all shots, over the accepted shots of each group; groups ascend."""
     count = 1 if len(groups) == 1 and groups[0] == 0 and accepted[0] else GROUPS
     total, weight = np.zeros((count, values.shape[-1])), np.zeros(count)
-    np.add.at(total, groups[accepted], rows[accepted])
-    np.add.at(weight, groups[accepted], 1.0)
+    differs, counted = values.ndim == 2 and len(values) > 1, accepted.astype(float)
+    for group in range(groups[0], groups[-1] + 1):
+        shots = slice(*np.searchsorted(groups, [group, group + 1]))
+        weight[group] = np.count_nonzero(accepted[shots])
+        # Not a product of BLAS, whose rounding depends on how many threads it takes.
+        one = np.einsum("sk,s->k", values[shots], counted[shots]) if differs else values.reshape(-1) * weight[group]
+        total[group] = one
     return Sums(total, weight)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from qdist.errors import QdistError
 from qdist.machine import exchange
 from qdist.machine.comm import SERIAL, Comm
-from qdist.machine.instructions import Test
+from qdist.machine.instructions import EachShot, Test
 from qdist.machine.plan import (
     Draw,
     Drop,
@@ -32,8 +32,8 @@ from qdist.machine.plan import (
 )
 from qdist.network.draws import Draws
 from qdist.runs.evolution import Evolution, KeptBranch, Reading
-from qdist.runs.reading import reduced, transpose
-from qdist_kernels import is_jax, namespace, outer, run_passes, scale, select, settle, transfer, update
+from qdist.runs.reading import reduced
+from qdist_kernels import Entries, chosen, is_jax, namespace, outer, run_passes, scale, select, settle, transfer, update
 
 
 def evolve(
@@ -121,7 +121,13 @@ class _Run:
                 self._read(operation)
 
     def _cast(self, array: Any) -> Any:
+        array = self._of_shots(array)
+        if isinstance(array, Entries):
+            return array
         return array.astype(self.dtype) if is_jax(array) else np.asarray(array, self.dtype)
+
+    def _of_shots(self, value: Any) -> Any:
+        return value.of(self.draws) if isinstance(value, EachShot) else value
 
     def _holds(self, test: Test) -> np.ndarray:
         return np.asarray(test.holds([self.state.drawn[bit] for bit in test.bits]), bool)
@@ -129,8 +135,7 @@ class _Run:
     def _matrix(self, operation: Transfer) -> Any:
         if operation.test is None:
             return self._cast(operation.matrix)
-        flags = self._holds(operation.test)[:, None, None]
-        return self._cast(np.where(flags, operation.matrix, operation.otherwise))
+        return chosen((operation.otherwise, operation.matrix), self._holds(operation.test).astype(int))
 
     def _zeros(self, dims: tuple[int, ...], batch: int | None) -> np.ndarray:
         return np.zeros((*([] if batch is None else [batch]), entries(dims)), self.dtype)
@@ -148,9 +153,7 @@ class _Run:
         chance = np.zeros((*u.shape, 2))
         is_first = draw.split is None or self.comm.rank == 0
         if is_first:
-            vector = self.state.vectors[draw.slot]
-            others = tuple(a for a in range(len(draw.dims)) if a not in draw.axes)
-            digit = np.asarray(select(vector, dims=draw.dims, axes=others), float)
+            digit = np.asarray(self._digits(draw), float)
             chance = chance + np.stack([digit @ np.asarray(row, float) for row in draw.chances], axis=-1)
         chance = np.clip(self._shared(chance, draw.split), 0.0, None)
         total = chance.sum(axis=-1)
@@ -158,19 +161,32 @@ class _Run:
             raise QdistError(f"Bit '{draw.bit}' must have a possible outcome, but both have probability 0.")
         outcome = (u >= chance[..., 0] / total).astype(int)
         read = self._read_out(outcome, draw)
-        chosen = np.take_along_axis(chance, outcome[:, None], axis=-1)
-        matrices = np.stack(draw.outcomes)[outcome] / np.where(chosen > 0, chosen, 1.0)[:, :, None]
+        probability = np.take_along_axis(chance, outcome[:, None], axis=-1)[:, 0]
+        matrices: tuple[Any, ...] = draw.outcomes
+        factor = 1 / np.where(probability > 0, probability, 1.0)
         if draw.when is not None:
             flags = self._holds(draw.when)
             old = self.state.drawn[draw.otherwise] if isinstance(draw.otherwise, str) else draw.otherwise or 0
             read = np.where(flags, read, old)
-            matrices = np.where(flags[:, None, None], matrices, np.eye(*matrices.shape[1:]))
+            matrices = (*matrices, np.eye(len(matrices[0])))
+            outcome, factor = np.where(flags, outcome, 2), np.where(flags, factor, 1.0)
         self.state.drawn[draw.bit] = read
         if draw.slot in self.state.vectors:
             vector = self.state.vectors.pop(draw.slot)
-            self.state.vectors[draw.slot] = settle(
-                transfer(vector, self._cast(matrices), dims=draw.dims, axes=draw.axes)
-            )
+            other = None if draw.other is None else self.state.vectors.pop(draw.other)
+            matrix = chosen(matrices, outcome, factor)
+            new = transfer(vector, matrix, dims=draw.dims, axes=draw.axes, other=other, cut=draw.cut)
+            self.state.vectors[draw.slot] = settle(new)
+
+    def _digits(self, draw: Draw) -> Any:
+        """The digits that a draw takes, the others traced out."""
+        zeros = [a for a in range(len(draw.dims)) if a not in draw.axes]
+        vector = self.state.vectors[draw.slot]
+        if draw.other is None:
+            return select(vector, dims=draw.dims, axes=tuple(zeros))
+        first = select(vector, dims=draw.dims[: draw.cut], axes=tuple(a for a in zeros if a < draw.cut))
+        last = tuple(a - draw.cut for a in zeros if a >= draw.cut)
+        return outer(first, select(self.state.vectors[draw.other], dims=draw.dims[draw.cut :], axes=last))
 
     def _read_out(self, outcome: np.ndarray, draw: Draw) -> np.ndarray:
         assert self.draws is not None
@@ -208,13 +224,12 @@ class _Run:
         vectors = []
         for group, parts, relaxations in zip(read.groups, read.parts, read.relaxations, strict=True):
             vectors.append(self._reduced(group, parts, relaxations) if group else None)
-        self.state.readings.append(Reading(read.label, read.time, tuple(vectors), self.state.accepted))
+        self.state.readings.append(Reading(read.label, self._of_shots(read.time), tuple(vectors), self.state.accepted))
 
     def _reduced(self, group: tuple[str, ...], parts: tuple[Part, ...], relaxations: tuple[Any, ...]) -> Any:
         vector = reduced(self.state, parts, group)
         dims = (4,) * len(group)
         for k, matrix in enumerate(relaxations):
             if matrix is not None:
-                moved = transfer(vector, self._cast(matrix), dims=dims, axes=(k,))
-                vector = transpose(moved, dims, [*range(1, k + 1), 0, *range(k + 1, len(group))])
+                vector = update(vector, self._cast(matrix), dims=dims, axes=(k,))
         return vector

@@ -4,7 +4,8 @@ import contextlib
 import copy
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from qdist.runs.ensemble import OF_THE_JOB, Ensemble
 from qdist.runs.evolution import Evolution
 from qdist.runs.evolve import evolve
 from qdist.runs.job import Job
-from qdist.runs.launch import agree
+from qdist.runs.launch import agree, cores_of
 from qdist.runs.prepare import Prepared, prepare_on, ranks_per_point
 from qdist.runs.progress import Progress, silent
 from qdist.runs.report import RankReport, build_result, partial_result
@@ -34,6 +35,9 @@ from qdist.runs.results import Result
 from qdist.runs.strides import strides
 from qdist.runs.sweep import Sweep, run_sweep
 from qdist_kernels.transfer import stays_on_host
+
+THREADS_BYTES = 2**30
+"""What batches that run at once may hold together."""
 
 
 def run(
@@ -206,15 +210,16 @@ def _all_shots(prepared: Prepared, comm: Comm, bar: Progress, keeper: Keeps, sta
     if standing.ensemble is not None:
         ensemble = replace(standing.ensemble, **{name: getattr(ensemble, name) for name in OF_THE_JOB})
     outline = cache(lambda: outline_of(whole))
+    at_once = _batches_at_once(prepared, comm)
     bar.start(count - standing.done)
     keeper.begin(standing.done)
     done = standing.done
-    for rounds in strides(comm, 0, -(-(count - done) // groups)):
+    for rounds in strides(comm, 0, -(-(count - done) // (groups * at_once))):
+        mine = (standing.done + k * groups + group for k in range(rounds.start * at_once, rounds.stop * at_once))
+        numbers = [number for number in mine if number < count]
         found: list[tuple[int, Ensemble]] = []
-        for number in (standing.done + k * groups + group for k in rounds):
-            if number < count:
-                one = _one_batch(prepared, number * batch)
-                found += [(number, one)] if prepared.comm.rank == 0 else []
+        for number, one in zip(numbers, _batches(prepared, numbers, at_once), strict=True):
+            found += [(number, one)] if prepared.comm.rank == 0 else []
             bar.advance(groups)
         together = [pair for part in comm.gather(found) for pair in part]
         for number, other in sorted(together, key=lambda pair: pair[0]):
@@ -232,11 +237,30 @@ def _with_outline(standing: Standing, outline: Callable[[], Outline]) -> Standin
     return replace(standing, outline=outline())
 
 
+def _batches_at_once(prepared: Prepared, comm: Comm) -> int:
+    """How many threads run batches, the same on all ranks: NumPy lets others work while it sweeps over an array.
+
+    One where a device computes, which has threads of its own, or where several ranks share a state.
+    """
+    plan = prepared.plan
+    alone = prepared.comm.size == 1 and _stays_on_host(plan)
+    return min(comm.gather(min(cores_of(comm), max(1, THREADS_BYTES // max(1, plan.peak_bytes))) if alone else 1))
+
+
+def _batches(prepared: Prepared, numbers: Sequence[int], at_once: int) -> Iterator[Ensemble]:
+    """What batches give, in their order."""
+    assert prepared.batch is not None
+    firsts = [number * prepared.batch for number in numbers]
+    if at_once == 1:
+        yield from map(partial(_one_batch, prepared), firsts)
+        return
+    with ThreadPoolExecutor(at_once) as pool:
+        yield from pool.map(partial(_one_batch, prepared), firsts)
+
+
 def _one_batch(prepared: Prepared, first: int) -> Ensemble:
     job, batch = prepared.job, prepared.batch
     assert batch is not None
-    if first:
-        prepared = prepared.shots_from(first)
     draws = Draws(job.seed, first, batch)
     evolution = evolve(prepared.plan, np.dtype(job.precision), comm=prepared.comm, draws=draws)
     ensemble = _empty(prepared)
@@ -244,12 +268,16 @@ def _one_batch(prepared: Prepared, first: int) -> Ensemble:
     return ensemble
 
 
+def _stays_on_host(plan: Plan) -> bool:
+    return stays_on_host(2**plan.largest * plan.shots)
+
+
 def _precision(prepared: Prepared) -> Any:
     """JAX computes in float64 only where it is told to; this says it for one run and leaves no flag behind.
 
     A run whose vectors all stay on the host does not load JAX at all.
     """
-    if "jax" not in sys.modules and stays_on_host(2**prepared.plan.largest * prepared.plan.shots):
+    if "jax" not in sys.modules and _stays_on_host(prepared.plan):
         return contextlib.nullcontext()
     import jax
 

@@ -58,10 +58,14 @@ def start(environ: MutableMapping[str, str]) -> Comm:
     return replace(comm, gpu_size=gpus.count(gpus[comm.rank]))  # type: ignore[type-var]
 
 
-def _share(comm: Comm, environ: Mapping[str, str]) -> dict[str, str]:
+def cores_of(comm: Comm) -> int:
+    """How many cores this rank may keep busy; all ranks call this."""
     masks = comm.gather((platform.node(), mask()))
-    cores = own_cores(mask(), [other for host, other in masks if host == platform.node()])
-    own = {"cores": cores, "local_rank": comm.local_rank, "local_size": comm.local_size}
+    return own_cores(mask(), [other for host, other in masks if host == platform.node()])
+
+
+def _share(comm: Comm, environ: Mapping[str, str]) -> dict[str, str]:
+    own = {"cores": cores_of(comm), "local_rank": comm.local_rank, "local_size": comm.local_size}
     return device_settings(environ, **own, gpus=gpu_count())
 
 

@@ -1,5 +1,6 @@
 """Classical outcomes at the end of a run: their exact joint distribution, or one draw for each shot."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,17 @@ def drawn_outcomes(plan: Plan, evolution: Evolution, draws: Draws) -> np.ndarray
     for bits, piece in _pieces(plan, evolution):
         columns |= _draw_jointly(bits, np.asarray(piece, float), plan.bits, draws)
     return np.stack([columns[name] for name in plan.bits], axis=1) if columns else np.zeros((draws.shots, 0), int)
+
+
+def outcome_counts(rows: np.ndarray) -> Counter[str]:
+    """How often each outcome string was drawn, from rows of bits, shape (shots, k ≥ 1)."""
+    width = rows.shape[1]
+    if width < 63:
+        # As integers, which are sorted in a tenth of the time that rows of letters take.
+        numbers, times = np.unique(rows @ (1 << np.arange(width - 1, -1, -1)), return_counts=True)
+        return Counter({format(n, f"0{width}b"): t for n, t in zip(numbers.tolist(), times.tolist(), strict=True)})
+    letters = np.ascontiguousarray((rows + ord("0")).astype(np.uint8)).view(f"S{width}").reshape(-1)
+    return Counter({text.decode(): times for text, times in Counter(letters.tolist()).items()})
 
 
 def _pieces(plan: Plan, evolution: Evolution) -> list[tuple[list[str], Any]]:

@@ -14,22 +14,24 @@ from qdist.machine.ranks import gpu_count
 from qdist.machine.sharding import shard
 from qdist.machine.stops import stops_of, with_stops
 from qdist.machine.tiling import tiled
-from qdist.network.draws import Draws
 from qdist.network.lowering import Lowered, lower
 from qdist.runs.checkpoints.outline import outline_of
 from qdist.runs.job import Job
 from qdist.runs.launch import agree
 from qdist.runs.outcomes import MAX_BITS
 from qdist.runs.sweep import Sweep
+from qdist_kernels.transfer import HOST_ENTRIES
 
 BATCH_BYTES = 2**28
-"""Sampled shots are run in batches of about this size: large enough to hide dispatch, small enough for any machine."""
-MAX_BATCH = 2**14
+"""Sampled shots are run in batches of at most this size: small enough for any machine."""
+MAX_BATCH = 2**12
+LEAST_ON_HOST = 2**10
+"""Shots at a time that make it worth while to keep a batch on the host."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job made ready: the instructions and the plan of its first batch of shots.
+    """A job made ready: its instructions and its plan, which are the same for every batch of shots.
 
     Attributes:
         job: What is run.
@@ -49,14 +51,6 @@ class Prepared:
     comm: Comm = SERIAL
     whole: Plan | None = None
 
-    def shots_from(self, first: int) -> "Prepared":
-        """The same for a batch that begins with another shot."""
-        assert self.batch is not None
-        draws = Draws(self.job.seed, first, self.batch)
-        lowered = lower(self.job.program, self.job.network, groups=self.job.pairs, draws=draws)
-        plan = _plan(self.job, lowered, self.batch, self.keep_state)
-        return replace(self, lowered=lowered, plan=tiled(shard(plan, ranks=self.comm.size, rank=self.comm.rank)))
-
 
 def prepare(job: Job, *, keep_state: bool = True) -> Prepared:
     """Lower and plan a job, for one rank, without running it.
@@ -69,14 +63,23 @@ def prepare(job: Job, *, keep_state: bool = True) -> Prepared:
         kept = frozenset(job.postselect)
         lowered = lower(job.program, job.network, groups=job.pairs, postselected=kept)
         return Prepared(job, lowered, _plan(job, lowered, None, keep_state), None, keep_state)
-    few = _prepare_shots(job, 4, keep_state)
-    fitting = BATCH_BYTES // max(1, few.plan.peak_bytes // 4) // 4 * 4
-    return _prepare_shots(job, max(4, min(MAX_BATCH, -(-job.shots // 4) * 4, fitting)), keep_state)
+    lowered = lower(job.program, job.network, groups=job.pairs, sampled=True)
+    batch = max(4, min(MAX_BATCH, -(-job.shots // 4) * 4, BATCH_BYTES // max(1, 8 * lowered.drawn_times) // 4 * 4))
+    plan = _plan(job, lowered, batch, keep_state)
+    fitting = _fitting(plan, batch)
+    if fitting < batch:
+        batch, plan = fitting, _plan(job, lowered, fitting, keep_state)
+    return Prepared(job, lowered, plan, batch, keep_state)
 
 
-def _prepare_shots(job: Job, batch: int, keep_state: bool) -> Prepared:
-    lowered = lower(job.program, job.network, groups=job.pairs, draws=Draws(job.seed, 0, batch))
-    return Prepared(job, lowered, _plan(job, lowered, batch, keep_state), batch, keep_state)
+def _fitting(plan: Plan, batch: int) -> int:
+    """How many shots should be run at a time, of a batch that is planned: always a multiple of 4.
+
+    Batches of small clusters stay on the host, which runs thousands of shots in the time of one dispatch to a device.
+    """
+    fitting = BATCH_BYTES // max(1, plan.peak_bytes // batch) // 4 * 4
+    on_host = HOST_ENTRIES >> plan.largest
+    return max(4, min(batch, fitting, on_host if on_host >= LEAST_ON_HOST else fitting))
 
 
 def _plan(job: Job, lowered: Lowered, shots: int | None, keep_state: bool) -> Plan:

@@ -7,7 +7,7 @@ import numpy as np
 
 from qdist.machine.plan import Part
 from qdist.runs.evolution import Evolution
-from qdist_kernels import inner, is_concrete_jax, matmul, namespace, outer, precision_of, take
+from qdist_kernels import inner, is_concrete_jax, is_jax, matmul, namespace, outer, precision_of, reordered, take
 
 
 def transpose(vector: Any, dims: tuple[int, ...], order: list[int]) -> Any:
@@ -15,6 +15,8 @@ def transpose(vector: Any, dims: tuple[int, ...], order: list[int]) -> Any:
     if order == list(range(len(dims))):
         return vector
     lead = vector.shape[:-1]
+    if lead and not is_jax(vector):
+        return reordered(vector, dims, order)
     axes = [*range(len(lead)), *(k + len(lead) for k in order)]
     return vector.reshape(*lead, *dims).transpose(axes).reshape(*lead, -1)
 

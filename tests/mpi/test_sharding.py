@@ -10,7 +10,7 @@ import pytest
 
 from qdist.machine import exchange, sharding
 from qdist.machine.comm import Traffic
-from qdist.machine.instructions import Act, Create, JointRelax, Look, Observe, Remove
+from qdist.machine.instructions import Act, Create, EachShot, JointRelax, Look, Observe, Remove
 from qdist.machine.planner import make_plan
 from qdist.machine.schedule import Schedule
 from qdist.machine.sharding import shard
@@ -25,6 +25,7 @@ from qdist.runs.evolve import evolve
 from qdist.runs.final import FinalStates
 from qdist.runs.outcomes import distribution, drawn_outcomes
 from qdist.runs.reading import entry, reduced
+from qdist_kernels.batches import entries_of
 from tests.programs import RandomProgram
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
@@ -95,7 +96,9 @@ def one_matrix_a_shot(rng, shots):
     hadamard[[0, 2, 1, 3], [0, 1, 2, 3]] = 1, 1, 1, -1
     flips = np.where(rng.integers(2, size=shots)[:, None, None], hadamard, np.eye(4))
     shrunk = rng.random(shots)
-    return np.stack([np.diag([1, 1, s, s]) for s in shrunk]) @ flips
+    matrices = np.stack([np.diag([1, 1, s, s]) for s in shrunk]) @ flips
+    given = entries_of(matrices) if rng.integers(2) else matrices
+    return EachShot(np.abs(matrices).max(axis=0), lambda draws: given)
 
 
 def instructions(seed, qubits, length, shots=None):
@@ -103,7 +106,7 @@ def instructions(seed, qubits, length, shots=None):
     rng = np.random.default_rng(seed + 1000)
     network = Network((Node("a", qubits),))
     program = AllSteps(seed, num_qubits=qubits, length=length).program()
-    lowered = lower(program, network, draws=None if shots is None else Draws(seed, 0, shots))
+    lowered = lower(program, network, sampled=shots is not None)
     found, live = [], []
     for instruction in lowered.instructions:
         found.append(instruction)
@@ -321,8 +324,7 @@ def coming_and_going(seed, group, shots=None):
             written.live.remove(qubit)
             written.general()
         old = list(written.live)
-    draws = None if shots is None else Draws(seed, 0, shots)
-    lowered = lower(written.program(), Network((Node("a", 3 * group),)), draws=draws)
+    lowered = lower(written.program(), Network((Node("a", 3 * group),)), sampled=shots is not None)
     few = {bit: lowered.bits[bit] for bit in written.bits[-2:]}
     return make_plan(lowered.instructions, outputs=few, itemsize=8, shots=shots)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from qdist.network.devices import Device
+from qdist.network.draws import Draws
 from qdist.network.graph import Network, Node, chain
 from qdist.network.links import SPEED_OF_LIGHT_IN_FIBER, Link
 from qdist.network.program import (
@@ -23,7 +24,7 @@ from qdist.network.program import (
     bit_is,
     parity_is,
 )
-from qdist.network.timing import DrawnClock, ExactClock, Moment, RandomOrderError
+from qdist.network.timing import DrawnClock, DrawnTime, ExactClock, Moment, RandomOrderError, seconds
 from qdist.network.waiting import Race
 from qdist.physics.channels import dephasing
 from qdist.physics.states import bell
@@ -397,7 +398,8 @@ def test_the_earlier_of_two_moments_is_found_inside_a_frame_and_across_a_race():
     assert exact.earlier(end, early) is early
     with pytest.raises(RandomOrderError):
         exact.earlier(late, end)
-    assert drawn.earlier(np.array([1.0, 4.0]), 2.0).tolist() == [1.0, 2.0]
+    first = drawn.earlier(drawn_at(drawn, [1.0, 4.0]), drawn.later(drawn.zero(), 2.0))
+    assert seconds(first, SHOTS).tolist() == [1.0, 2.0, 0.0, 0.0]
 
 
 def test_ends_of_independent_races_cannot_be_compared_but_those_of_later_ones_can():
@@ -415,13 +417,49 @@ def test_ends_of_independent_races_cannot_be_compared_but_those_of_later_ones_ca
             clock.latest([other, one] if unknown is other else [other, second])
 
 
+SHOTS = Draws(seed=0, first=0, shots=4)
+
+
+def drawn_at(clock, times, after=None):
+    """A moment that is at these times in the first shots, and at 0 in the others."""
+    values = np.array([*times, *[0.0] * (SHOTS.shots - len(times))])
+    return Moment(DrawnTime((after or clock.zero(),), lambda known, draws: values, 0.0, 0.0), 0.0)
+
+
 def test_drawn_moments_are_compared_shot_by_shot():
     clock = DrawnClock()
+    one, other = drawn_at(clock, [0.5, 2.0]), drawn_at(clock, [3.0, 0.0])
 
-    latest = clock.latest([1.0, np.array([0.5, 2.0]), np.array([3.0, 0.0])])
+    latest = clock.latest([clock.later(clock.zero(), 1.0), one, other])
 
-    assert latest.tolist() == [3.0, 2.0]
-    assert clock.elapsed(np.array([1.0, 1.0]), latest).tolist() == [2.0, 1.0]
+    assert seconds(latest, SHOTS).tolist() == [3.0, 2.0, 1.0, 1.0]
+    assert clock.elapsed(one, latest).of(SHOTS).tolist() == [2.5, 0.0, 1.0, 1.0]
+
+
+def test_a_drawn_moment_that_surely_follows_another_is_the_latest_of_them_without_a_comparison():
+    clock = DrawnClock()
+    start = clock.later(clock.zero(), 0.5)
+    up = clock.after_attempts(start, 0, 0, 0.3, 2.0)
+    again = clock.after_attempts(clock.later(up, 1.0), 1, 0, 0.3, 2.0)
+
+    assert clock.latest([start, up]) is up
+    assert clock.latest([again, clock.later(up, 2.5)]) is again
+    assert clock.latest([again, clock.later(up, 3.5)]) is not again
+    assert clock.elapsed(clock.later(up, 0.25), clock.later(up, 1.0)) == 0.75
+    assert (seconds(again, SHOTS) >= seconds(up, SHOTS) + 3.0).all()
+
+
+def test_a_drawn_time_at_the_end_of_a_long_chain_is_worked_out():
+    clock = DrawnClock()
+    moment = clock.zero()
+    for link in range(5000):
+        moment = clock.after_attempts(clock.later(moment, 1.0), link, 0, 0.5, 2.0)
+
+    times = seconds(moment, SHOTS)
+
+    assert clock.drawn_times == 5000
+    assert (times >= 15_000).all()
+    assert len(set(times.tolist())) == SHOTS.shots
 
 
 def test_the_delay_of_a_message_is_length_over_the_speed_in_fiber():
