@@ -19,6 +19,8 @@ from jobs.benchmarks.peers import accuracy, cold, contest, judged, network, reco
 from jobs.benchmarks.peers.contestants import NAMES, missing
 
 SECTIONS = {"warm": warm, "cold": cold, "roofline": roofline, "network": network, "accuracy": accuracy}
+BUSY = 0.5
+"""Load above which threads that wait for each other make times many times as long, for every contestant."""
 
 
 def say(line: str) -> None:
@@ -49,6 +51,8 @@ def main() -> int:
         say(why)
     names = [name for name in NAMES if name not in absent]
     found = record.start(names, options.threads, quick=options.quick)
+    if found["load_before"] > BUSY:
+        say(f"The load is {found['load_before']:.1f}: others compute here, and all times are too long. Wait for them.")
     started = time.perf_counter()
     for name in sections:
         found[name] = SECTIONS[name].run(names, options.threads, quick=options.quick, say=say)
