@@ -143,6 +143,8 @@ def test_a_record_becomes_tables(tmp_path):
     text = table.markdown(record.read(path))
     assert "| brickwork | 10 | 145 | float32 | 20 ms (20 ms–20 ms) | 1.2 s, **60 ×** | about 99 s a run |" in text
     assert "| qft_n4.qasm | 4 | 1 s (1 s–1 s) | 1.6 s (1.6 s–1.6 s) | **1.60 ×** |" in text
+    assert "| brickwork | float32 | 60 |" in text
+    assert "| brickwork | float32 | 60 |" in table.summary(record.read(path))
     assert "| Chain of 4 nodes: at least 100,000 trajectories a second | 1e+04 (float32) | **FAIL** |" in text
     assert "| Cold process, each file: no slower than Aer's | 1.6 (qft_n4.qasm) | PASS |" in text
 

@@ -3,7 +3,7 @@
     python -m jobs.benchmarks.peers                        # everything, about 25 minutes on two cores
     python -m jobs.benchmarks.peers --quick                # a minute
     python -m jobs.benchmarks.peers --only warm,cold       # some of warm, cold, roofline, network, accuracy
-    python -m jobs.benchmarks.peers --table RECORD.json    # the tables of a record
+    python -m jobs.benchmarks.peers --table RECORD.json    # the tables of a record; --summary for the short ones
 
 Run it where the repository is. `pip install -e '.[benchmarks]'` brings the peers; those that are missing are skipped.
 It writes a record beside the others, prints it as Markdown, and ends with 1 if a promise is not kept.
@@ -19,6 +19,8 @@ from jobs.benchmarks.peers import accuracy, cold, contest, judged, network, reco
 from jobs.benchmarks.peers.contestants import NAMES, missing
 
 SECTIONS = {"warm": warm, "cold": cold, "roofline": roofline, "network": network, "accuracy": accuracy}
+BUSY = 0.5
+"""Load above which threads that wait for each other make times many times as long, for every contestant."""
 
 
 def say(line: str) -> None:
@@ -33,9 +35,11 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     parser.add_argument("--out", type=Path, help="where the record goes; among the others unless given")
     parser.add_argument("--table", type=Path, metavar="RECORD", help="print the tables of a record, run nothing")
+    parser.add_argument("--summary", type=Path, metavar="RECORD", help="the same, ratios and promises only")
     options = parser.parse_args()
-    if options.table:
-        print(table.markdown(record.read(options.table)))
+    if options.table or options.summary:
+        show = table.markdown if options.table else table.summary
+        print(show(record.read(options.table or options.summary)))
         return 0
     sections = options.only.split(",")
     for name in sections:
@@ -47,6 +51,8 @@ def main() -> int:
         say(why)
     names = [name for name in NAMES if name not in absent]
     found = record.start(names, options.threads, quick=options.quick)
+    if found["load_before"] > BUSY:
+        say(f"The load is {found['load_before']:.1f}: others compute here, and all times are too long. Wait for them.")
     started = time.perf_counter()
     for name in sections:
         found[name] = SECTIONS[name].run(names, options.threads, quick=options.quick, say=say)

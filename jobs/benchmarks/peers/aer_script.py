@@ -83,7 +83,7 @@ class Writer:
 
 def is_drawn(circuit):
     """Whether anything happens after a measurement of the same qubit, or depends on one."""
-    measured = set()
+    measured: set = set()
     for item in circuit.data:
         if item.operation.name == "if_else" or (item.operation.name != "measure" and measured & set(item.qubits)):
             return True

@@ -19,8 +19,8 @@ TOLERANCE = 1e-5
 """Of half the sum of all differences of probabilities."""
 SIGMAS = 6
 """Where Aer draws 1,024 shots."""
-LONG = 10.0
-"""Seconds of both processes above which there are fewer repetitions."""
+LONG, VERY_LONG = 10.0, 60.0
+"""Seconds of both processes above which two repetitions must do, or the first one, whatever it had to compile."""
 JOB = """[run]
 precision = "float32"
 [program]
@@ -44,7 +44,7 @@ def _qubits(stem: str) -> int:
 
 
 def run(names: Sequence[str], threads: int, *, quick: bool, say: Any) -> list[dict[str, Any]]:
-    """Time both processes on each file in turn; the first of each does not count.
+    """Time both processes on each file in turn; the first of each only fills caches and does not count.
 
     Returns:
         For each file the seconds of each process, and how far their probabilities are apart.
@@ -58,9 +58,9 @@ def run(names: Sequence[str], threads: int, *, quick: bool, say: Any) -> list[di
             first, outputs = {}, {}
             for name, command in commands.items():
                 first[name], outputs[name] = _seconds(command)
-            rows: dict[str, list[float]] = {name: [] for name in commands}
-            is_long = sum(first.values()) > LONG
-            for repetition in range(2 if is_long else repetitions):
+            both = sum(first.values())
+            rows = {name: [seconds] if both > VERY_LONG else [] for name, seconds in first.items()}
+            for repetition in range(0 if both > VERY_LONG else 2 if both > LONG else repetitions):
                 for name in list(commands)[:: -1 if repetition % 2 else 1]:
                     rows[name].append(_seconds(commands[name])[0])
             row: dict[str, Any] = {"file": stem, "qubits": _qubits(stem), "wall": rows, "first": first}

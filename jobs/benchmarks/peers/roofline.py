@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from jobs.benchmarks.peers.circuits import ROOT, brickwork
 from jobs.benchmarks.peers.contestants.ours import Ready
 
 QUBITS = 12
+A_SCALING = 6
+"""Pairs between two scalings."""
 GROWTH = (9, 10, 11, 12, 13)
 FACTOR = 0.999
 """Of the scaling: not 1, which could be left out, and far from numbers so small that they are slow."""
@@ -69,17 +72,17 @@ def measure(precision: str, threads: int, quick: bool) -> dict[str, Any]:
 
 
 def _in_turn(pairs: list[tuple[int, int]], precision: str, threads: int, *, repetitions: int) -> dict[str, Any]:
-    """Every pair between scalings of the same array, repetition after repetition; the first is for compiling."""
+    """Every pair between scalings of an array of the same size, again and again; the first round is for compiling."""
     import jax
     import jax.numpy as jnp
 
     from qdist_kernels import update
     from qdist_kernels.memory import empty
 
-    dims = (4,) * QUBITS
     matrix = dense(precision)
-    scale = jax.jit(lambda array: array * np.asarray(FACTOR, precision), donate_argnums=0)
-    vector = jax.block_until_ready(jnp.full(4**QUBITS, 1.0, precision))
+    factor = np.asarray(FACTOR, precision)
+    scale = jax.jit(lambda array: array * factor, donate_argnums=0)
+    vector: Any = jax.block_until_ready(jnp.full(4**QUBITS, 1.0, precision))
     array = empty((4**QUBITS,), precision)
     array.fill(1.0)
     scaling: dict[str, list[float]] = {"jax": [], "numpy": []}
@@ -87,17 +90,17 @@ def _in_turn(pairs: list[tuple[int, int]], precision: str, threads: int, *, repe
     with ThreadPoolExecutor(threads) as pool:
         for repetition in range(repetitions + 1):
             for number, row in enumerate(rows):
-                if number % 6 == 0:
-                    vector, seconds = _timed(scale, vector)
-                    _, host = _timed(lambda array: _scale_parts(array, pool, threads), array)
-                    if repetition:
-                        scaling["jax"].append(seconds)
-                        scaling["numpy"].append(host)
-                array, seconds = _timed(
-                    lambda v, row=row: update(v, matrix, dims=dims, axes=tuple(row["digits"])), array
-                )
-                if repetition:
-                    row["wall"].append(seconds)
+                if number % A_SCALING == 0:
+                    vector, on_device = _timed(scale, vector)
+                    _, on_host = _timed(partial(_scale_parts, pool=pool, threads=threads), array)
+                    scaling["jax"].append(on_device)
+                    scaling["numpy"].append(on_host)
+                apply = partial(update, matrix=matrix, dims=(4,) * QUBITS, axes=tuple(row["digits"]))
+                array, wall = _timed(apply, array)
+                row["wall"].append(wall)
+            if repetition == 0:
+                for seconds in (*scaling.values(), *(row["wall"] for row in rows)):
+                    seconds.clear()
     return {"qubits": QUBITS, "scaling": scaling, "pairs": rows}
 
 

@@ -12,9 +12,25 @@ from jobs.benchmarks.peers.roofline import best_scaling, median
 STIM_ERROR = 1e-5
 
 
+def summary(record: dict[str, Any]) -> str:
+    """How many times as fast as Aer, by circuit and size, and the judged figures."""
+    return "\n\n".join([_head(record), *([_ratios(record["warm"])] if record.get("warm") else []), _judged(record)])
+
+
+def _ratios(rows: list[dict[str, Any]]) -> str:
+    sizes = sorted({row["qubits"] for row in rows if row["case"][0] != "file"})
+    found: dict[tuple[str, str], dict[int, str]] = {}
+    for row in rows:
+        factor = ratio(row, "aer")
+        if factor is not None and row["case"][0] != "file":
+            found.setdefault((row["name"], row["precision"]), {})[row["qubits"]] = f"{factor:.3g}"
+    lines = [[*key, *(cells.get(n, "–") for n in sizes)] for key, cells in sorted(found.items())]
+    return rows_of(["times as fast as Aer, warm", "precision", *(f"n = {n}" for n in sizes)], lines)
+
+
 def markdown(record: dict[str, Any]) -> str:
     """All tables of a record, the judged figures last."""
-    parts = [_head(record)]
+    parts = [_head(record)] + ([_ratios(record["warm"])] if record.get("warm") else [])
     for section, table in TABLES.items():
         if record.get(section):
             parts.append(table(record[section]))

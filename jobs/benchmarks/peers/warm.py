@@ -23,8 +23,9 @@ SECONDS_A_CASE = 60.0
 PAIRS = {11: 50, 12: 25, 13: 10}
 DEPTHS = {13: 2}
 ROWS = {13: 1}
-FILES = ("adder_n4", "basis_trotter_n4", "cat_state_n4", "qft_n4", "error_correctiond3_n5", "qec_en_n5", "qaoa_n6")
-FILES += ("simon_n6", "hhl_n7", "qpe_n9", "ising_n10")
+FILES = ["adder_n4", "basis_trotter_n4", "cat_state_n4", "qft_n4", "error_correctiond3_n5", "qec_en_n5", "qaoa_n6"]
+FILES += ["simon_n6", "hhl_n7", "qpe_n9", "ising_n10"]
+"""Circuits on 4 qubits and more that are made of gates, with all measurements at the end."""
 
 
 def cases(quick: bool) -> Iterator[tuple[list[Any], str]]:

@@ -80,8 +80,8 @@ class Ready:
 
     def __init__(self, case: Case, precision: str) -> None:
         self.names = tuple(f"a/{i}" for i in range(case.num_qubits))
-        steps = (qd.Prepare(self.names), *(self._step(one) for one in case.operations))
-        program = qd.Program(steps, qubits=self.names)
+        steps: list[Any] = [qd.Prepare(self.names), *(self._step(one) for one in case.operations)]
+        program = qd.Program(tuple(steps), qubits=self.names)
         network = qd.Network((qd.Node("a", case.num_qubits),))
         record = qd.Recording(probabilities=False)
         self.warm = Warm(qd.Job(program=program, network=network, precision=precision, record=record))

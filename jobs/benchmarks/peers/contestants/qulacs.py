@@ -8,6 +8,8 @@ from jobs.benchmarks.peers.circuits import Case, Depolarizing, Gate
 
 PACKAGES = ("qulacs",)
 PRECISIONS = ("float64",)
+ITS_OWN = {"cx": "CNOT", "swap": "SWAP"} | {name: name.upper() for name in ("cz", "h", "s", "t", "x", "y", "z")}
+ITS_OWN |= {name: name.upper() for name in ("u1", "u2", "u3")}
 
 
 class Ready:
@@ -41,12 +43,11 @@ def gate(one: Gate | Depolarizing) -> Any:
     from qulacs import gate as gates
 
     if not isinstance(one, Gate):
-        make = gates.DepolarizingNoise if len(one.qubits) == 1 else gates.TwoQubitDepolarizingNoise
-        return make(*one.qubits, one.probability)
-    known = {"cx": gates.CNOT, "cz": gates.CZ, "swap": gates.SWAP, "h": gates.H, "s": gates.S, "x": gates.X}
-    known |= {"u1": gates.U1, "u2": gates.U2, "u3": gates.U3, "t": gates.T, "y": gates.Y, "z": gates.Z}
-    if one.name in known:
-        return known[one.name](*one.qubits, *one.params)
+        if len(one.qubits) == 1:
+            return gates.DepolarizingNoise(one.qubits[0], one.probability)
+        return gates.TwoQubitDepolarizingNoise(one.qubits[0], one.qubits[1], one.probability)
+    if one.name in ITS_OWN:
+        return getattr(gates, ITS_OWN[one.name])(*one.qubits, *one.params)
     from qdist import gate as library
 
     # qulacs' first qubit is the least significant one of a matrix, qdist's the most significant.
