@@ -6,6 +6,7 @@ Nothing here imports NumPy: the threads of its linear algebra are counted when i
 import ctypes
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -203,12 +204,12 @@ def hosted(nodes: Sequence[str], rank: int, size: int, hosts: Sequence[Sequence[
 
     if hosts is None:
         return tuple(nodes[rank::size])
-    placed = [node for names in hosts for node in names]
+    known, placed = set(nodes), Counter(node for names in hosts for node in names)
     for node in placed:
-        if node not in nodes:
+        if node not in known:
             raise QdistError(f"`hosts` must name nodes, but '{node}' is none.{did_you_mean(node, nodes)}")
     for node in nodes:
-        if placed.count(node) != 1:
-            found = "not there" if node not in placed else f"there {placed.count(node)} times"
+        if placed[node] != 1:
+            found = "not there" if node not in placed else f"there {placed[node]} times"
             raise QdistError(f"`hosts` must have every node once, but '{node}' is {found}. Give it to one rank.")
     return tuple(node for names in hosts[rank::size] for node in names)

@@ -1,39 +1,133 @@
-"""Which qubits, links and bits a random delay reaches, followed step by step: what waits for a race of links."""
+"""Who waits for a race of links: which qubits, links and bits its random delay reaches, followed step by step.
 
-from collections.abc import Container
+All races are followed at once. What may be late has a set of races that make it late: an integer with a bit for each,
+so a step costs a few operations on integers however many races came before it.
+"""
+
+from collections import defaultdict
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from qdist.machine.instructions import Test
 from qdist.network.graph import Network
-from qdist.network.program import Apply, Combine, Generate, Herald, Lose, Measure, Prepare, Reset, Send, Step, Twirl
+from qdist.network.program import (
+    Apply,
+    Combine,
+    Discard,
+    Generate,
+    Herald,
+    Lose,
+    Measure,
+    Prepare,
+    Record,
+    Reset,
+    Send,
+    Step,
+    Twirl,
+)
 
-Place = tuple[str, str]
+Ties = tuple[set[str], set[str]]
+Races = int
+
+
+def bystanders(
+    steps: Sequence[Step], ties: Sequence[Ties], network: Network, races: Container[int]
+) -> dict[int, list[str]]:
+    """For each race, which live qubits wait for it: their next step depends on it, or they are recorded after it.
+
+    Args:
+        steps: In the order in which they are lowered.
+        ties: What each step looks at, and what it changes (`qdist.network.ordering.dependencies`).
+        network: Where the program runs.
+        races: Places in `steps` of the `Generate` steps whose end is random.
+
+    Returns:
+        The qubits in the order in which it is found out, by the place of the race. Whether a qubit was ready when the
+        race began is for the caller to know.
+    """
+    last: dict[str, int] = {}
+    for place, step in enumerate(steps):
+        if not isinstance(step, Record):
+            last |= dict.fromkeys(set.union(*ties[place]), place)
+    delays, places = _Delays(network), [place for place in range(len(steps)) if place in races]
+    found: dict[int, list[str]] = {place: [] for place in places}
+    begun = 0
+    undecided: dict[str, Races] = defaultdict(int)
+    live: set[str] = set()
+    for place, (step, (reads, writes)) in enumerate(zip(steps, ties, strict=True)):
+        starts_late = delays.follow(step)
+        if isinstance(step, Record):
+            depends = delays.late_of(reads)
+            deciding = {qubit: depends for qubit in reads if last.get(qubit, -1) < place}
+            late = deciding
+        else:
+            deciding = {name: ~starts_late for name in reads} | dict.fromkeys(writes, -1)
+            late = delays.late
+        for name in sorted(undecided.keys() & deciding.keys()):
+            decided = undecided[name] & deciding[name]
+            for race in _members(decided & late.get(name, 0)):
+                found[places[race]].append(name)
+            undecided[name] &= ~decided
+            if not undecided[name]:
+                del undecided[name]
+        _follow_life(live, step)
+        if place in found:
+            delays.begin(begun, writes)
+            for qubit in live.difference(writes):
+                undecided[qubit] |= 1 << begun
+            begun += 1
+    return found
+
+
+def _follow_life(live: set[str], step: Step) -> None:
+    match step:
+        case Prepare(qubits=qubits):
+            live.update(qubits)
+        case Generate(pairs=pairs):
+            live.update(qubit for pair in pairs for qubit in pair)
+        case Measure(qubit=qubit, keep=False) | Discard(qubit=qubit):
+            live.discard(qubit)
+
+
+def _members(races: Races) -> Iterator[int]:
+    while races:
+        lowest = races & -races
+        yield lowest.bit_length() - 1
+        races ^= lowest
 
 
 @dataclass
-class Delay:
-    """What is late because of a race: qubits and links by name, and bits by the node that they reach late.
+class _Delays:
+    """What is late, and because of which races.
 
     Attributes:
         network: Where the program runs.
-        late: Names of late qubits and links.
-        before: The (bit, node) that were known before the race.
-        bits: For each bit that became known somewhere since: whether it is late, by node.
-        rewritten: Bits that were written since: where they were known before no longer counts.
+        late: By the name of a qubit or a link.
+        bits: By bit, and by the node that knows it.
     """
 
     network: Network
-    late: set[str]
-    before: Container[Place]
-    bits: dict[str, dict[str, bool]] = field(default_factory=dict)
-    rewritten: set[str] = field(default_factory=set)
+    late: dict[str, Races] = field(default_factory=dict)
+    bits: dict[str, dict[str, Races]] = field(default_factory=dict)
 
-    def follow(self, step: Step) -> bool:
-        """Go through a step that is not a record; whether it is a `Generate` that starts late."""
+    def begin(self, race: int, names: set[str]) -> None:
+        """What a race makes late at once."""
+        for name in names:
+            self.late[name] = self.late.get(name, 0) | 1 << race
+
+    def late_of(self, names: set[str]) -> Races:
+        """The races that make any of these late."""
+        races = 0
+        for name in names:
+            races |= self.late.get(name, 0)
+        return races
+
+    def follow(self, step: Step) -> Races:
+        """Go through a step; the races because of which it is a `Generate` that starts late."""
         match step:
             case Generate(pairs=pairs, after=after):
                 names = {qubit for pair in pairs for qubit in pair} | {self._link(pair) for pair in pairs}
-                return self._together(names, not self.late.isdisjoint(after))
+                return self._together(names, self.late_of(set(after)))
             case Prepare(qubits=qubits, state=state) if state is not None:
                 self._together(set(qubits))
             case Twirl(pair=pair):
@@ -43,46 +137,45 @@ class Delay:
             case Reset(qubit=qubit, when=when):
                 self._together({qubit}, self._waits(when, qubit))
             case Measure(qubit=qubit, bit=bit, when=when):
-                old = when is not None and self._is_late(bit, self._node(qubit))
-                self._write(bit, {self._node(qubit): self._together({qubit}, self._waits(when, qubit)) or old})
+                node = self._node(qubit)
+                old = 0 if when is None else self.bits.get(bit, {}).get(node, 0)
+                self.bits[bit] = {node: self._together({qubit}, self._waits(when, qubit)) | old}
             case Lose(qubit=qubit, flag=flag):
-                self._write(flag, {self._node(qubit): qubit in self.late})
+                self.bits[flag] = {self._node(qubit): self.late.get(qubit, 0)}
             case Herald(test=test, qubits=qubits):
-                self.late |= {qubit for qubit in qubits if self._waits(test, qubit)}
+                for qubit in qubits:
+                    self._together({qubit}, self._waits(test, qubit))
             case Send(bits=bits, source=source, destination=destination):
-                late = any(self._is_late(bit, source) for bit in bits)
+                late = 0
                 for bit in bits:
-                    arrives_late = late and self._state(bit, destination) is not False
-                    self.bits.setdefault(bit, {})[destination] = arrives_late
+                    late |= self.bits[bit][source]
+                for bit in bits:
+                    # Where it is known already it is late only if it was.
+                    self.bits[bit][destination] = late & self.bits[bit].get(destination, late)
             case Combine(bit=bit, of=of):
-                states = {node.name: [self._state(b, node.name) for b in of] for node in self.network.nodes}
-                self._write(bit, {node: any(known) for node, known in states.items() if None not in known})
-        return False
+                nodes: set[str] = {node.name for node in self.network.nodes} if not of else set(self.bits[of[0]])
+                nodes = nodes.intersection(*(self.bits[b] for b in of))
+                self.bits[bit] = {node: self._any(of, node) for node in nodes}
+        return 0
 
     def _node(self, qubit: str) -> str:
         return self.network.node_of(qubit).name
 
-    def _link(self, pair: Place) -> str:
+    def _link(self, pair: tuple[str, str]) -> str:
         return f" {self.network.link(*map(self._node, pair)).name}"
 
-    def _state(self, bit: str, node: str) -> bool | None:
-        """Whether a bit is late at a node; `None` where it is not known."""
-        known_before = bit not in self.rewritten and (bit, node) in self.before
-        return self.bits.get(bit, {}).get(node, False if known_before else None)
+    def _any(self, bits: Sequence[str], node: str) -> Races:
+        races = 0
+        for bit in bits:
+            races |= self.bits.get(bit, {}).get(node, 0)
+        return races
 
-    def _is_late(self, bit: str, node: str) -> bool:
-        return self._state(bit, node) is True
+    def _waits(self, test: Test | None, qubit: str) -> Races:
+        return 0 if test is None else self._any(test.bits, self._node(qubit))
 
-    def _waits(self, test: Test | None, qubit: str) -> bool:
-        return test is not None and any(self._is_late(bit, self._node(qubit)) for bit in test.bits)
-
-    def _together(self, names: set[str], late: bool = False) -> bool:
-        """One late name makes all of them late."""
-        late = late or not self.late.isdisjoint(names)
+    def _together(self, names: set[str], late: Races = 0) -> Races:
+        """What makes one of them late makes all of them late."""
+        late |= self.late_of(names)
         if late:
-            self.late |= names
+            self.late |= dict.fromkeys(names, late)
         return late
-
-    def _write(self, bit: str, places: dict[str, bool]) -> None:
-        self.rewritten.add(bit)
-        self.bits[bit] = dict(places)

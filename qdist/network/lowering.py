@@ -21,7 +21,7 @@ from qdist.machine.instructions import (
     Remove,
     Test,
 )
-from qdist.network.delays import Delay
+from qdist.network.delays import bystanders
 from qdist.network.devices import Device
 from qdist.network.draws import attempts
 from qdist.network.graph import Network
@@ -37,7 +37,7 @@ from qdist.network.hardware import (
 )
 from qdist.network.ledger import Ledger
 from qdist.network.links import Link
-from qdist.network.ordering import BRANCHES, dependencies, races_last
+from qdist.network.ordering import BRANCHES, dependencies, is_race, races_last
 from qdist.network.program import (
     Apply,
     Combine,
@@ -141,21 +141,18 @@ class _Lowering:
     ready: dict[str, Any] = field(default_factory=dict)
     live: set[str] = field(default_factory=set)
     wires: dict[str, str] = field(default_factory=dict)
-    arrival: dict[tuple[str, str], Any] = field(default_factory=dict)
+    arrival: dict[str, dict[str, Any]] = field(default_factory=dict)
     link_free: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.clock: Clock = DrawnClock() if self.sampled else ExactClock()
         self.ledger = Ledger(self.network)
-        steps = () if self.sampled else self.program.steps  # drawn times need no look ahead
-        self.ties = [dependencies(step, self.network, self.groups) for step in steps]
-        for _, writes in self.ties:
-            writes.discard(BRANCHES)
-        self.last_step: dict[str, int] = {}
-        self.last_record: dict[str, int] = {}
-        for position, number in enumerate(self.order if steps else ()):
-            last = self.last_record if isinstance(self.program.steps[number], Record) else self.last_step
-            last |= dict.fromkeys(set.union(*self.ties[number]), position)
+        self.waiting: dict[int, list[str]] = {}
+        if not self.sampled:  # drawn times need no look ahead
+            steps = [self.program.steps[number] for number in self.order]
+            ties = [dependencies(step, self.network, self.groups) for step in steps]
+            races = {place for place, step in enumerate(steps) if is_race(step, self.network)}
+            self.waiting = bystanders(steps, [(r - {BRANCHES}, w - {BRANCHES}) for r, w in ties], self.network, races)
         self._writes: dict[str, int] = {}
         self._devices: dict[str, Device] = {}
 
@@ -208,7 +205,7 @@ class _Lowering:
         moments = [self._ready(qubit) for qubit in qubits]
         if when is not None:
             node = self.network.node_of(qubits[0]).name
-            moments += [self.arrival[bit, node] for bit in when.bits]
+            moments += [self.arrival[bit][node] for bit in when.bits]
         return self.clock.latest(moments)
 
     def _touch(self, qubits: tuple[str, ...], moment: Any) -> None:
@@ -234,9 +231,7 @@ class _Lowering:
         """A new wire for a bit; a bit that is written again gets a new wire each time."""
         count = self._writes[bit] = self._writes.get(bit, 0) + 1
         self.wires[bit] = bit if count == 1 else f"{bit}#{count}"
-        for place in [key for key in self.arrival if key[0] == bit] if count > 1 else ():
-            del self.arrival[place]
-        self.arrival[bit, node] = moment
+        self.arrival[bit] = {node: moment}
         return self.wires[bit]
 
     def _wired(self, test: Test) -> Test:
@@ -298,7 +293,7 @@ class _Lowering:
         otherwise = self.wires.get(step.bit)
         end = self._occupy((step.qubit,), start, device.readout_duration)
         node = self.network.node_of(step.qubit).name
-        old = [self.arrival[step.bit, node]] if when and otherwise else []
+        old = [self.arrival[step.bit][node]] if when and otherwise else []
         wire = self._write(step.bit, node, self.clock.latest([end, *old]))
         outcomes = projectors(step.basis, step.keep)
         confusion = channels.readout_confusion(p01, p10)
@@ -335,22 +330,20 @@ class _Lowering:
 
     def _send(self, bits: tuple[str, ...], source: str, destination: str) -> None:
         delay = self.network.message_delay(source, destination)
-        departure = self.clock.latest([self.arrival[bit, source] for bit in bits])
+        departure = self.clock.latest([self.arrival[bit][source] for bit in bits])
         for bit in bits:
-            arrival, known = self.clock.later(departure, delay), self.arrival.get((bit, destination))
-            self.arrival[bit, destination] = arrival if known is None else self.clock.earlier(known, arrival)
+            arrival, known = self.clock.later(departure, delay), self.arrival[bit].get(destination)
+            self.arrival[bit][destination] = arrival if known is None else self.clock.earlier(known, arrival)
         self.ledger.send(source, destination, len(bits))
 
     def _combine(self, bit: str, of: tuple[str, ...]) -> None:
         sources = tuple(self.wires[b] for b in of)
-        places = {node.name for node in self.network.nodes}
-        for name in of:
-            places &= {node for b, node in self.arrival if b == name}
+        places = set(self.arrival[of[0]]) if of else {node.name for node in self.network.nodes}
+        places = places.intersection(*(self.arrival[b] for b in of))
         start = self.clock.zero()
-        moments = {n: self.clock.latest([start, *(self.arrival[b, n] for b in of)]) for n in sorted(places)}
+        moments = {n: self.clock.latest([start, *(self.arrival[b][n] for b in of)]) for n in sorted(places)}
         wire = self._write(bit, "", start)
-        del self.arrival[bit, ""]
-        self.arrival |= {(bit, node): moment for node, moment in moments.items()}
+        self.arrival[bit] = moments
         self.out.append(Parity(wire, sources))
 
     def _record(self, label: str) -> None:
@@ -420,37 +413,13 @@ class _Lowering:
             return
         zero = Moment(race_frame, 0.0)
         race = Race(tuple(clock.elapsed(zero, s) for s in starts), durations, probabilities)
-        bystanders = self._bystanders({q for pair in step.pairs for q in pair}, race_frame)
-        for qubit in bystanders:
+        waiting = [q for q in self.waiting[self.position] if self.ready[q].frame is race_frame]
+        for qubit in waiting:
             check_before(self.ready[qubit].offset, race)
-        self._relax_jointly(step.pairs, bystanders, race)
+        self._relax_jointly(step.pairs, waiting, race)
         end = clock.after_race(race_frame, race)
-        for qubit in [q for pair in step.pairs for q in pair] + bystanders:
+        for qubit in [q for pair in step.pairs for q in pair] + waiting:
             self.ready[qubit] = end
-
-    def _bystanders(self, racing: set[str], frame: Any) -> list[str]:
-        """Live qubits that wait for this race: their next step depends on it, or they are only recorded after it."""
-        undecided = {q for q in self.live - racing if self.ready[q].frame is frame}
-        delay = Delay(self.network, racing | self.ties[self.order[self.position]][1], self.arrival)
-        waiting: list[str] = []
-        for position in range(self.position + 1, len(self.order)):
-            undecided = {q for q in undecided if position <= self._last_touch(q)}
-            if not undecided:
-                break
-            step = self.program.steps[self.order[position]]
-            reads, writes = self.ties[self.order[position]]
-            if isinstance(step, Record):
-                depends = not delay.late.isdisjoint(reads)
-                here = {q for q in undecided & reads if depends and self.last_step.get(q, -1) < position}
-                waiting += sorted(here)
-            else:
-                here = undecided & (writes if delay.follow(step) else writes | reads)
-                waiting += sorted(here & delay.late)
-            undecided -= here
-        return waiting
-
-    def _last_touch(self, qubit: str) -> int:
-        return max(self.last_step.get(qubit, -1), self.last_record.get(qubit, -1))
 
     def _relax_jointly(self, pairs: tuple[tuple[str, str], ...], bystanders: list[str], race: Race) -> None:
         owners: list[tuple[str, int | None]] = []

@@ -51,7 +51,7 @@ def races_last(
         writer |= dict.fromkeys(writes, number)
         for name in reads:
             readers[name].append(number)
-    ready = [(_is_race(program.steps[n], network), n) for n in range(len(later)) if missing[n] == 0]
+    ready = [(is_race(program.steps[n], network), n) for n in range(len(later)) if missing[n] == 0]
     heapq.heapify(ready)
     order = []
     while ready:
@@ -60,11 +60,12 @@ def races_last(
         for follower in later[number]:
             missing[follower] -= 1
             if missing[follower] == 0:
-                heapq.heappush(ready, (_is_race(program.steps[follower], network), follower))
+                heapq.heappush(ready, (is_race(program.steps[follower], network), follower))
     return order
 
 
-def _is_race(step: Step, network: Network) -> bool:
+def is_race(step: Step, network: Network) -> bool:
+    """Whether a step ends at a random time: it makes pairs, and a link of them may need several attempts."""
     if not isinstance(step, Generate):
         return False
     probabilities = [_link(network, pair).probability_per_attempt for pair in step.pairs]

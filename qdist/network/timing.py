@@ -54,12 +54,34 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A random point in time: the moment when all links of a race were up. Moments count from it."""
+    """A random point in time: the moment when all links of a race were up. Moments count from it.
+
+    Attributes:
+        parent: The point from which the race was counted.
+        earliest: Seconds after the parent that it is at least.
+        mean: Seconds since the start, on average.
+        depth: How many points are before it.
+        jump: A point far before it, so that a chain of thousands of races is climbed in a few steps.
+        over_jump: Seconds after `jump` that it is at least.
+    """
 
     parent: "Frame | None" = None
     earliest: Any = 0.0
     mean: Any = 0.0
     depth: int = 0
+    jump: "Frame | None" = None
+    over_jump: Any = 0.0
+
+    def after(self, earliest: Any, mean: Any) -> "Frame":
+        """The end of a race that is counted from this point.
+
+        Two jumps of one length become one of twice the length and one more (Myers, Inf. Process. Lett. 17, 241 (1983)).
+        """
+        near = self.jump
+        if near is not None and near.jump is not None and self.depth - near.depth == near.depth - near.jump.depth:
+            over = earliest + self.over_jump + near.over_jump
+            return Frame(self, earliest, mean, self.depth + 1, near.jump, over)
+        return Frame(self, earliest, mean, self.depth + 1, self, earliest)
 
 
 @dataclass(frozen=True)
@@ -101,12 +123,13 @@ class ExactClock:
                 return a if a.offset >= b.offset else b
             return Moment(a.frame, namespace(a.offset, b.offset).maximum(a.offset, b.offset))
         old, new = (a, b) if a.frame.depth < b.frame.depth else (b, a)
-        lead = new.offset
-        frame: Frame | None = new.frame
-        while frame is not None and frame is not old.frame:
-            lead = lead + frame.earliest
-            frame = frame.parent
-        if frame is None:
+        lead, frame = new.offset, new.frame
+        while frame.depth > old.frame.depth:
+            if frame.jump.depth >= old.frame.depth:
+                lead, frame = lead + frame.over_jump, frame.jump
+            else:
+                lead, frame = lead + frame.earliest, frame.parent
+        if frame is not old.frame:
             raise RandomOrderError()
         if namespace(lead, old.offset) is not np:
             if namespace(old.offset) is np and old.offset == 0:
@@ -134,7 +157,7 @@ class ExactClock:
     def after_race(self, frame: Frame, race: Race) -> Moment:
         """The random moment at which a race that started in `frame` is over."""
         mean = frame.mean + race.start + race.mean()
-        return Moment(Frame(frame, race.earliest, mean, frame.depth + 1), 0.0)
+        return Moment(frame.after(race.earliest, mean), 0.0)
 
 
 SEARCH = 16

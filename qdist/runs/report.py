@@ -1,5 +1,6 @@
 """From sums over shots to the arrays of a result: metrics with standard errors, outcomes, ledger, clusters."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -150,14 +151,15 @@ def _herald_arrays(ensemble: Ensemble) -> Arrays:
 
 def _distinct(labels: list[str]) -> list[str]:
     """The labels, with a number behind those that are used again."""
-    names: list[str] = []
+    names: dict[str, None] = {}
+    used: Counter[str] = Counter()
     for label in labels:
-        name, number = label, 1
+        name = label
         while name in names:
-            number += 1
-            name = f"{label} ({number})"
-        names.append(name)
-    return names
+            used[label] += 1
+            name = f"{label} ({used[label] + 1})"
+        names[name] = None
+    return list(names)
 
 
 def _metric_arrays(prepared: "Prepared", ensemble: Ensemble) -> Arrays:
