@@ -41,4 +41,5 @@ def grow(array: np.ndarray, entries: int) -> np.ndarray | None:
         return None
     start = array.ctypes.data - raw.ctypes.data
     end = start + entries * array.itemsize
-    return raw[start:end].view(array.dtype) if start < LINE_BYTES and end <= raw.nbytes else None
+    is_first = start == -raw.ctypes.data % LINE_BYTES
+    return raw[start:end].view(array.dtype) if is_first and end <= raw.nbytes else None

@@ -7,11 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from qdist.machine.instructions import EachShot, Observe, Test
 from qdist.machine.plan import Census, Draw, Load, Merge, Operation, Part, Scale, Transfer, entries
 
 BATCH_COPIES = 3
 """Vectors that an operation with one matrix a shot holds beside its result: its input, transposed, and XLA's copy."""
+
+GROWN_IN_PLACE = 4**8
+"""Entries from which a vector that gets a digit is not copied."""
 
 LARGE = 2**12
 """Entries from which the numbers of an operation count as memory; they are copied once to the run's precision."""
@@ -64,6 +69,14 @@ class Clusters:
         Wires that stay with the size they have, under one matrix for all shots, stay where they are instead.
         """
         slot = self.join(inputs)
+        new = [wire for wire in dims if wire not in inputs]
+        if new and self._grows_in_place(slot, inputs, dims, matrix, test):
+            start = np.zeros(entries(tuple(dims[w] for w in new)))
+            start[0] = 1.0
+            self.load({wire: dims[wire] for wire in new}, start)
+            spread = np.zeros((matrix.shape[0], matrix.shape[1], len(start)))
+            spread[:, :, 0] = matrix
+            return self.transfer((*inputs, *new), dims, spread.reshape(len(matrix), -1))
         wires = self.slots[slot]
         order = sorted(range(len(inputs)), key=lambda k: wires.index(inputs[k]))
         sizes, before = self.dims_of(inputs), self.dims_of(wires)
@@ -84,6 +97,15 @@ class Clusters:
         sizes = tuple(dims[w] for w in outputs)
         self._write(Transfer(slot, before, axes, matrix, outputs, sizes, in_place, test, otherwise), slot, not in_place)
         return slot
+
+    def _grows_in_place(
+        self, slot: int, inputs: Sequence[str], dims: dict[str, int], matrix: Any, test: Test | None
+    ) -> bool:
+        """Whether new digits are better put beside a vector, and changed with it in place, than written with a copy."""
+        stay = all(dims.get(wire) == self.dims[wire] for wire in inputs)
+        alone = slot not in self.batched and test is None and isinstance(matrix, np.ndarray) and matrix.ndim == 2
+        size = entries(self.dims_of(self.slots[slot])) * matrix.shape[0] // matrix.shape[-1]
+        return stay and alone and size >= GROWN_IN_PLACE
 
     def scale(self, wires: Sequence[str], factors: Any) -> None:
         """Multiply by factors of the digits of some qubits, given in the order of `wires`."""

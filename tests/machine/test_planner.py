@@ -150,7 +150,7 @@ def test_a_state_that_cannot_fit_is_refused_with_what_is_needed_and_what_would_f
     plan = qd.prepare(brickwork(16)).plan
 
     with pytest.raises(
-        QdistError, match=r"has, 1 GiB, but the largest cluster has 16 qubits .* needs 20 GiB.*qubits fit"
+        QdistError, match=r"has, 1 GiB, but the largest cluster has 16 qubits .* needs 16 GiB.*qubits fit"
     ):
         check_memory(plan)
 
@@ -180,3 +180,10 @@ def test_the_predicted_peak_is_an_upper_bound_of_what_the_vectors_hold():
 @pytest.mark.parametrize(("count", "text"), [(512, "512 B"), (1536, "1.5 KiB"), (2**40, "1 TiB")])
 def test_bytes_are_written_in_units_that_a_person_reads(count, text):
     assert in_units(count) == text
+
+
+def test_a_large_vector_that_gets_a_digit_is_never_copied():
+    plan = qd.prepare(brickwork(11)).plan
+    large = [op for op in plan.operations if isinstance(op, Transfer) and len(op.dims) >= 9]
+    assert large
+    assert all(op.in_place for op in large)

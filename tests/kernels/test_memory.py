@@ -1,0 +1,45 @@
+"""Arrays that are aligned and can grow, and products that overwrite a factor."""
+
+import numpy as np
+import pytest
+
+import qdist_kernels as kernels
+from qdist_kernels.memory import LINE_BYTES, empty, grow
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1,), (7,), (3, 5), (2**16,)])
+def test_arrays_begin_at_lines_of_the_cache(shape, dtype):
+    array = empty(shape, dtype)
+    assert array.ctypes.data % LINE_BYTES == 0
+    assert array.shape == shape
+    assert array.dtype == dtype
+
+
+def test_an_array_grows_into_its_room_and_no_further():
+    array = empty((4,), np.float32, room=16)
+    array[:] = range(4)
+    longer = grow(array, 16)
+    assert longer.ctypes.data == array.ctypes.data
+    assert longer.tolist()[:4] == [0, 1, 2, 3]
+    assert grow(array, 16 + LINE_BYTES) is None
+
+
+@pytest.mark.parametrize(
+    "array", [np.ones(4, np.float32), empty((8,), np.float32, room=64)[4:], np.ones((2, 2))], ids=str
+)
+def test_arrays_that_were_made_elsewhere_do_not_grow(array):
+    assert grow(array, 64) is None
+
+
+@pytest.mark.parametrize("sizes", [(4**8, 4, 16), (4, 4**8, 4), (2**17, 2, 2)], ids=str)
+def test_products_that_grow_in_place_are_those_of_numpy(sizes):
+    rng = np.random.default_rng(0)
+    factors = [rng.normal(size=size).astype(np.float32) for size in sizes]
+    wanted = np.kron(np.kron(factors[0], factors[1]), factors[2])
+
+    first = kernels.outer(factors[0], factors[1], room=wanted.size)
+    found = kernels.outer(first, factors[2], room=wanted.size)
+
+    assert np.allclose(found, wanted)
+    assert found.ctypes.data == first.ctypes.data
