@@ -6,15 +6,17 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
 
 from qdist.errors import QdistError, did_you_mean
 from qdist.network.devices import IDEAL, Device, check_finite
 from qdist.network.links import SPEED_OF_LIGHT_IN_FIBER, Link, check_node_name
 from qdist_kernels.namespace import is_jax
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 QUBIT_NAME = re.compile(r"([^/]*)/(0|[1-9][0-9]*)")
 
@@ -108,9 +110,11 @@ class Network:
         return {name: tuple(neighbors) for name, neighbors in lists.items()}
 
     @cached_property
-    def _lengths(self) -> nx.Graph:
+    def _lengths(self) -> "nx.Graph":
         """The links weighted by length; by 1 if JAX traces a length, since a choice cannot hang on a traced value."""
         traced = any(is_jax(link.length) for link in self.links)
+        import networkx as nx
+
         graph = nx.Graph()
         graph.add_nodes_from(self._nodes)
         graph.add_weighted_edges_from((*link.between, 1.0 if traced else link.length) for link in self.links)
@@ -188,6 +192,8 @@ class Network:
         return self._paths[a, b]
 
     def _shortest_path(self, a: str, b: str) -> tuple[str, ...]:
+        import networkx as nx
+
         try:
             return tuple(nx.bidirectional_dijkstra(self._lengths, a, b)[1])
         except nx.NetworkXNoPath:
@@ -202,8 +208,10 @@ class Network:
         """Seconds that a classical message takes from a to b: `distance(a, b)` / `SPEED_OF_LIGHT_IN_FIBER`."""
         return self.distance(a, b) / SPEED_OF_LIGHT_IN_FIBER
 
-    def to_networkx(self) -> nx.Graph:
+    def to_networkx(self) -> "nx.Graph":
         """A `networkx.Graph` with the nodes' `qubits` and `device` and the links' fields as attributes."""
+        import networkx as nx
+
         graph = nx.Graph()
         for node in self.nodes:
             graph.add_node(node.name, qubits=node.qubits, device=node.device)
@@ -212,7 +220,7 @@ class Network:
         return graph
 
     @classmethod
-    def from_networkx(cls, graph: nx.Graph, **defaults: Any) -> "Network":
+    def from_networkx(cls, graph: "nx.Graph", **defaults: Any) -> "Network":
         """A network from an undirected graph.
 
         Node attributes `qubits` and `device` and edge attributes with the names of `Link` fields are used; other
@@ -355,6 +363,8 @@ def grid(
     """A square lattice; `"n0_1"` is in row 0, column 1. Other arguments as in `chain`."""
     _check_count("rows", rows, 1)
     _check_count("columns", columns, 1)
+    import networkx as nx
+
     lattice = nx.grid_2d_graph(rows, columns)
     pairs = [(_node_name(a, prefix), _node_name(b, prefix)) for a, b in lattice.edges]
     return _build([_node_name(label, prefix) for label in lattice], pairs, qubits, device, link)

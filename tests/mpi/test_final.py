@@ -1,13 +1,12 @@
 """What is read off a split state without gathering it, against the same of one rank."""
 
-import importlib
-
 import numpy as np
 import pytest
 
 import qdist as qd
 from qdist.errors import QdistError
 from qdist.machine import sharding
+from tests.devices import put_on_device
 
 NAMES = [f"a/{i}" for i in range(5)]
 
@@ -53,8 +52,7 @@ def test_whatever_is_read_off_a_split_state_is_that_of_the_whole_one(on_ranks):
 
 def test_a_state_on_the_device_is_read_in_its_own_precision(monkeypatch):
     expected = final(0.05).state(NAMES).vector
-    for name in ("qdist_kernels.transfer", "qdist.runs.execute"):
-        monkeypatch.setattr(importlib.import_module(name), "HOST_ENTRIES", 16)
+    put_on_device(monkeypatch, 16)
 
     states = final(0.05)
 

@@ -1,6 +1,5 @@
 """A state over ranks is the state of one rank, whatever the program, the layout and the number of ranks."""
 
-import importlib
 import itertools
 from dataclasses import replace
 
@@ -26,6 +25,7 @@ from qdist.runs.final import FinalStates
 from qdist.runs.outcomes import distribution, drawn_outcomes
 from qdist.runs.reading import entry, reduced
 from qdist_kernels.batches import entries_of
+from tests.devices import put_on_device
 from tests.programs import RandomProgram
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
@@ -268,15 +268,14 @@ def test_postselected_outcomes_give_the_same_state(on_ranks, value):
 
 
 def test_blocks_on_a_device_are_the_same(on_ranks, monkeypatch):
-    monkeypatch.setattr(importlib.import_module("qdist_kernels.transfer"), "HOST_ENTRIES", 4**3)
+    put_on_device(monkeypatch, 4**3)
     same_as_alone(on_ranks, random_plan(1, 4, 8, shots=SHOTS), draws=Draws(1, 0, SHOTS))
 
 
 def test_blocks_go_from_device_to_device_where_mpi_can(comm, monkeypatch):
     if comm.size == 1:
         pytest.skip("threads take NumPy arrays only")
-    for name in ("qdist_kernels.transfer", "qdist.runs.execute"):
-        monkeypatch.setattr(importlib.import_module(name), "HOST_ENTRIES", 4)
+    put_on_device(monkeypatch, 4)
     monkeypatch.setattr(sharding, "make_schedule", wandering(1))
     plan = random_plan(101, 5, 12)
     found = run_shared(replace(comm, traffic=Traffic(), is_gpu_aware=True), plan)

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import networkx as nx
-
 from qdist.errors import QdistError
 from qdist.network.graph import Network
 from qdist.network.program import Generate, Measure, Prepare, Program, Record, Send, Step, apply, bit_is
@@ -44,6 +42,8 @@ def ghz_state(network: Network, *, root: str = "", nodes: Sequence[str] = ()) ->
 
 def _tree(network: Network, names: Sequence[str], root: str) -> list[tuple[str, str]]:
     """Edges (parent, child) of a breadth-first tree inside the given nodes."""
+    import networkx as nx
+
     graph = nx.Graph()
     graph.add_nodes_from(network.node(name).name for name in names)
     graph.add_edges_from(link.between for link in network.links if set(link.between) <= set(names))

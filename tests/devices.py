@@ -1,0 +1,11 @@
+"""Vectors that live on JAX's device, however small they are."""
+
+import importlib
+
+from qdist_kernels import native
+
+
+def put_on_device(monkeypatch, entries):
+    """Until the test ends, vectors of more than so many entries go where JAX computes."""
+    monkeypatch.setattr(native, "is_used", lambda: False)
+    monkeypatch.setattr(importlib.import_module("qdist_kernels.transfer"), "HOST_ENTRIES", entries)
