@@ -334,12 +334,11 @@ def outer(first: Any, second: Any, *, room: int = 0) -> Any:
     size = max(first.size * second.shape[-1], second.size * first.shape[-1])
     if not is_jax(first) and not is_jax(second):
         if stays_on_host(size):
-            return _outer_on_host(first, second, room)
+            is_batch = first.ndim + second.ndim > 2
+            return batches.product(first, second) if is_batch else _outer_on_host(first, second, room)
         first = _on_device(first)
     if is_concrete_jax(first) or is_concrete_jax(second):
         return _compiled_outer()(first, second)
-    if first.ndim + second.ndim > 2 and not is_jax(first) and not is_jax(second):
-        return batches.product(first, second)
     return _outer(first, second)
 
 
@@ -348,12 +347,12 @@ PIECE = 2**16
 
 
 def _outer_on_host(first: np.ndarray, second: np.ndarray, room: int) -> np.ndarray:
-    shape = (*np.broadcast_shapes(first.shape[:-1], second.shape[:-1]), first.shape[-1], second.shape[-1])
+    shape = first.size, second.size
     dtype = np.result_type(first, second)
-    grown = grow(first, math.prod(shape)) if first.dtype == dtype and len(shape) == 2 else None
+    grown = grow(first, math.prod(shape)) if first.dtype == dtype else None
     if grown is None:
         out = empty(shape, dtype, room=room if math.prod(shape) > PIECE else 0)
-        return np.multiply(first[..., :, None], second[..., None, :], out=out).reshape(*shape[:-2], -1)
+        return np.multiply(first[:, None], second, out=out).reshape(-1)
     # From the end: what is read has not been overwritten yet.
     out, step = grown.reshape(shape), max(1, PIECE // shape[1])
     for end in range(shape[0], 0, -step):

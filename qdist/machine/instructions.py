@@ -47,7 +47,8 @@ class Test:
         """The answer for known outcomes: ints, or integer arrays of one length (one entry per shot)."""
         if self.parity is not None:
             return sum(outcomes) % 2 == self.parity
-        integer = sum(outcome << k for k, outcome in enumerate(outcomes))
+        wide = (np.asarray(each, np.int64) if isinstance(each, np.ndarray) else each for each in outcomes)
+        integer = sum(outcome << k for k, outcome in enumerate(wide))
         if len(outcomes) > MAX_TABLE:
             return np.isin(integer, list(self.values or ()))
         table = np.zeros(2 ** len(outcomes), bool)

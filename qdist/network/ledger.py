@@ -1,6 +1,7 @@
 """The ledger: pairs made, used and wasted, attempts, and classical bits sent."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,13 +74,13 @@ class Ledger:
         if source != destination:
             self.entries.append(("bits", (source, destination), float(bits), self.heralds))
 
-    def account(self, reached: list[float], draws: Draws | None = None, valid: int = 1) -> Account:
+    def account(self, reached: list[float], draws: Draws | None = None, passed: Sequence[np.ndarray] = ()) -> Account:
         """The expected numbers.
 
         Args:
             reached: The probability that the first h heralds succeeded, at h.
             draws: The random numbers of a batch of shots.
-            valid: How many shots of it count.
+            passed: Whether they succeeded in each shot that counts, at h.
         """
         sums: dict[str, dict[Any, float]] = {
             "made": {link.name: 0.0 for link in self.network.links},
@@ -87,8 +88,11 @@ class Ledger:
             "bits": defaultdict(float),
         }
         for kind, key, amount, heralds in self.entries:
-            mean = float(np.mean(amount.of(draws)[:valid])) if isinstance(amount, EachShot) else amount
-            sums[kind][key] += mean * reached[heralds]
+            if isinstance(amount, EachShot):
+                shots = passed[heralds]
+                sums[kind][key] += float(np.mean(np.where(shots, amount.of(draws)[: len(shots)], 0.0)))
+            else:
+                sums[kind][key] += amount * reached[heralds]
         used = {link.name: 0.0 for link in self.network.links}
         kept = dict(used)
         for link, state in zip(self._links, self._state, strict=True):

@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from qdist.errors import QdistError
-from qdist_kernels.namespace import namespace
+from qdist_kernels.namespace import matmul, namespace
 
 PUBLIC_ORDER = "IXYZ"
 DIGIT_ORDER = "IZXY"
+
+SMALL = 2**12
+"""Entries up to which sums over indices are taken as they are written."""
 
 MATRICES = {
     "I": np.array([[1, 0], [0, 1]], complex),
@@ -98,7 +101,7 @@ def ptm_from_kraus(kraus: Any) -> Any:
     vectors = _complex(basis(num_qubits), kraus)
     kraus = _complex(kraus, kraus)
     super_operator = _einsum("kab,kcd->acbd", kraus, xp.conj(kraus)).reshape(dimension**2, dimension**2)
-    return xp.real(_einsum("ai,ab,bj->ij", vectors.conj(), super_operator, vectors)) / dimension
+    return xp.real(matmul(matmul(vectors.conj().T, super_operator), vectors)) / dimension
 
 
 def _complex(array: Any, like: Any) -> Any:
@@ -109,7 +112,10 @@ def _complex(array: Any, like: Any) -> Any:
 def _einsum(formula: str, *arrays: Any) -> Any:
     """Full precision: the default of some GPUs rounds float32 factors to 10 bits (TF32)."""
     xp = namespace(*arrays)
-    return np.einsum(formula, *arrays, optimize=True) if xp is np else xp.einsum(formula, *arrays, precision="highest")
+    if xp is not np:
+        return xp.einsum(formula, *arrays, precision="highest")
+    # For small arrays the search for a fast way takes longer than a slow one.
+    return np.einsum(formula, *arrays, optimize=max(array.size for array in arrays) > SMALL)
 
 
 def ptm_from_unitary(unitary: Any) -> Any:

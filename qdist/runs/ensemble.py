@@ -115,6 +115,7 @@ class Ensemble:
         self.started += other.started
         self.kept_weight = [a + b for a, b in zip(self.kept_weight, other.kept_weight, strict=True)]
         self.accounts = self.accounts + other.accounts
+        self.accounts = [(sum(weight for weight, _ in self.accounts), self.account())]
 
     def _groups(self, evolution: Evolution, draws: Draws | None, valid: int) -> tuple[np.ndarray, np.ndarray]:
         """The group of each shot, and whether it counts."""
@@ -144,18 +145,21 @@ class Ensemble:
     def _kept(self, lowered: Lowered, evolution: Evolution, draws: Draws | None, valid: int) -> None:
         """Probabilities of having come so far; in sampled mode the numbers of shots."""
         labels = [(branch.label, branch.is_herald) for branch in evolution.kept]
+        passed: list[np.ndarray] = []
         if draws is None:
             factors = [float(branch.probability) for branch in evolution.kept]
             weights = [float(w) for w in np.cumprod([1.0, *factors])]
         else:
-            weights = [float(valid)]
+            passed.append(np.ones(valid, bool))
             for branch in evolution.kept:
-                weights.append(weights[-1] if branch.accepted is None else float(np.sum(branch.accepted[:valid])))
+                passed.append(passed[-1] if branch.accepted is None else branch.accepted[:valid])
+            weights = [float(np.count_nonzero(shots)) for shots in passed]
         self.kept = labels
         self.started, self.kept_weight = weights[0], weights[1:]
-        reached = [w / weights[0] for w in weights]
-        at_herald = [reached[0]] + [reached[i + 1] for i, (_, is_herald) in enumerate(labels) if is_herald]
-        self.accounts.append((weights[0], lowered.ledger.account(at_herald, draws, valid)))
+        heralds = [0, *(number for number, (_, is_herald) in enumerate(labels, start=1) if is_herald)]
+        at_herald = [weights[number] / weights[0] for number in heralds]
+        account = lowered.ledger.account(at_herald, draws, [passed[number] for number in heralds] if passed else ())
+        self.accounts.append((weights[0], account))
 
     @property
     def success(self) -> float:

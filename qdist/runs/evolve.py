@@ -170,7 +170,7 @@ class _Run:
             read = np.where(flags, read, old)
             matrices = (*matrices, np.eye(len(matrices[0])))
             outcome, factor = np.where(flags, outcome, 2), np.where(flags, factor, 1.0)
-        self.state.drawn[draw.bit] = read
+        self.state.drawn[draw.bit] = read.astype(np.int8)
         if draw.slot in self.state.vectors:
             vector = self.state.vectors.pop(draw.slot)
             other = None if draw.other is None else self.state.vectors.pop(draw.other)

@@ -64,7 +64,8 @@ def prepare(job: Job, *, keep_state: bool = True) -> Prepared:
         lowered = lower(job.program, job.network, groups=job.pairs, postselected=kept)
         return Prepared(job, lowered, _plan(job, lowered, None, keep_state), None, keep_state)
     lowered = lower(job.program, job.network, groups=job.pairs, sampled=True)
-    batch = max(4, min(MAX_BATCH, -(-job.shots // 4) * 4, BATCH_BYTES // max(1, 8 * lowered.drawn_times) // 4 * 4))
+    kept_bytes = 8 * lowered.drawn_times + len(lowered.wires)
+    batch = max(4, min(MAX_BATCH, -(-job.shots // 4) * 4, BATCH_BYTES // max(1, kept_bytes) // 4 * 4))
     plan = _plan(job, lowered, batch, keep_state)
     fitting = _fitting(plan, batch)
     if fitting < batch:
