@@ -8,5 +8,5 @@
 # PYTHON names the interpreter (python3), MPIEXEC the launcher (the interpreter's, or the first on the path).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-export PYTHONUNBUFFERED=1 PYTHONPATH=".:kernels${PYTHONPATH:+:$PYTHONPATH}"
+export QDIST_KERNELS=jax PYTHONUNBUFFERED=1 PYTHONPATH=".:kernels${PYTHONPATH:+:$PYTHONPATH}"
 exec timeout 480 "${PYTHON:-python3}" jobs/benchmarks/gpu_check.py "$@"

@@ -74,8 +74,8 @@ def test_a_run_on_a_full_disk_ends_with_a_sentence_and_goes_on_when_there_is_spa
 
 
 def test_the_end_of_a_run_on_a_full_disk_keeps_its_checkpoints(small_disk, capsys):
-    job = write_job(small_disk, "exact", replaced={"[checkpoint]\nevery_steps = 4\n": ""})
-    last, _ = on_ranks(1, job, stop_after=10)
+    job = write_job(small_disk, "exact", replaced={"every_steps = 4": "every_steps = 20"})
+    last, _ = on_ranks(1, job, stop_after=1)
     fill(small_disk, 0)
     code, _, err = qdist_(capsys, "run", job, "--resume")
     assert code == 2
@@ -126,7 +126,7 @@ def test_a_write_that_fails_ends_the_run_on_all_ranks(tmp_path, monkeypatch, fun
 def test_a_disk_that_keeps_other_bytes_than_were_written_is_found(tmp_path, monkeypatch, ranks):
     """The file is read back before it counts, and before an older one goes."""
     job = write_job(tmp_path, "exact", replaced={"every_steps = 4": "every_steps = 4\nkeep = 1"})
-    last, _ = on_ranks(ranks, job, stop_after=8 if ranks == 1 else 2)
+    last, _ = on_ranks(ranks, job, stop_after=2)
     real = files._crc_as_written
 
     def after_damage(path, places):

@@ -102,7 +102,7 @@ def test_plan_prints_clusters_bytes_and_last_uses_without_running(folder, capsys
 
 def test_plan_says_how_many_shots_run_at_a_time(folder, capsys):
     (folder / "bell.toml").write_text(JOB.replace("[run]", '[run]\nmode = "sampled"\nshots = 20000'))
-    assert "20,000 shots in batches of 16,384" in qdist_(capsys, "plan", "bell.toml")[1]
+    assert "20,000 shots in batches of 4,096" in qdist_(capsys, "plan", "bell.toml")[1]
 
 
 def test_a_plan_that_does_not_fit_is_printed_and_says_so(folder, capsys):

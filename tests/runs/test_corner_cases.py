@@ -137,7 +137,7 @@ def test_clusters_that_are_used_up_are_not_counted():
     assert result["plan/clusters"].max() == 1
 
 
-def test_the_matrices_of_many_shots_count_as_memory():
+def test_the_matrices_of_many_shots_are_made_when_they_are_needed_and_not_kept():
     device = qd.Device(name="d", t1=1e-2, t2=1e-2)
     network = qd.chain(2, qubits=2, device=device, link={"length": 1e3, "success_probability": 0.1})
     steps = [qd.Prepare(("n0/1",))]
@@ -148,8 +148,7 @@ def test_the_matrices_of_many_shots_count_as_memory():
 
     prepared = qd.prepare(job)
 
-    assert prepared.plan.peak_bytes < 2**29
-    assert prepared.plan.peak_bytes > 30 * prepared.batch * 16 * 8
+    assert prepared.plan.peak_bytes < prepared.batch * 16 * 8 * 2
 
 
 REFUSED = {
