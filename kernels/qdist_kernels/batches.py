@@ -8,9 +8,12 @@ shot, would cost a call each; here each entry of the matrix that is not zero cos
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
+
+from qdist_kernels import native
 
 SPARSE = 64
 """Entries of a matrix up to which it is applied one by one; for more, a copy and a matrix product take less time."""
@@ -40,15 +43,16 @@ class Entries:
     @property
     def shots(self) -> int:
         """How many there are; 1 if they are all the same."""
-        return next((len(value) for value in self.values if np.ndim(value)), 1)
+        return next((len(value) for value in self.values if isinstance(value, np.ndarray)), 1)
 
 
 def entries_of(matrix: np.ndarray) -> Entries:
     """A matrix (rows, columns), or one a shot (shots, rows, columns), by its entries."""
     rows, columns = matrix.shape[-2:]
     if matrix.ndim == 2:
-        places = tuple((int(r), int(c)) for r, c in np.argwhere(matrix))
-        return Entries((rows, columns), places, tuple(float(matrix[place]) for place in places))
+        at = np.nonzero(matrix)
+        places = tuple(zip(at[0].tolist(), at[1].tolist(), strict=True))
+        return Entries((rows, columns), places, tuple(matrix[at].tolist()))
     found = {(r, c): matrix[:, r, c] for r in range(rows) for c in range(columns) if matrix[:, r, c].any()}
     return Entries((rows, columns), tuple(found), tuple(np.ascontiguousarray(value) for value in found.values()))
 
@@ -91,12 +95,8 @@ def contract(vector: np.ndarray, matrix: Any, *, dims: tuple[int, ...], axes: tu
     Returns:
         Shape (shots, rows · rest).
     """
-    order = [*axes, *(k for k in range(len(dims)) if k not in axes), len(dims)]
-    digits, entries, shots = _batch(vector, matrix, dims)
-    source = digits.transpose(order)
-    result = np.empty((matrix.shape[-2], *source.shape[len(axes) : -1], shots), vector.dtype)
-    _fill(result, 1, source, len(axes), entries)
-    return result.reshape(-1, shots).T
+    rest = (dims[k] for k in range(len(dims)) if k not in axes)
+    return _contracted(_Digits(_batch(vector), dims, axes), None, matrix, (matrix.shape[-2], *rest), (0,), vector.dtype)
 
 
 def replace(vector: np.ndarray, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, ...]) -> np.ndarray:
@@ -104,11 +104,7 @@ def replace(vector: np.ndarray, matrix: Any, *, dims: tuple[int, ...], axes: tup
 
     v'[s, …, a, …] = Σ_b W[s, a, b] v[s, …, b, …]
     """
-    order = [*axes, *(k for k in range(len(dims)) if k not in axes), len(dims)]
-    digits, entries, shots = _batch(vector, matrix, dims)
-    result = np.empty((*dims, shots), vector.dtype)
-    _fill(result.transpose(order), len(axes), digits.transpose(order), len(axes), entries)
-    return result.reshape(-1, shots).T
+    return _contracted(_Digits(_batch(vector), dims, axes), None, matrix, dims, axes, vector.dtype)
 
 
 def contract_two(
@@ -132,16 +128,83 @@ def contract_two(
         axes: Which digits, ascending.
         cut: How many digits the first one has.
     """
-    left, right = _columns(first, dims[:cut], axes), _columns(second, dims[cut:], [a - cut for a in axes])
-    shots = max(left[0].shape[-1], right[0].shape[-1], matrix.shots)
-    result = np.empty((matrix.shape[0], len(left[0]), len(right[0]), shots), first.dtype)
+    left = _Digits(_batch(first), dims[:cut], tuple(a for a in axes if a < cut))
+    right = _Digits(_batch(second), dims[cut:], tuple(a - cut for a in axes if a >= cut))
+    rest = math.prod(dims) // math.prod(dims[a] for a in axes)
+    return _contracted(left, right, matrix, (matrix.shape[0], rest), (0,), first.dtype)
+
+
+def _batch(vector: np.ndarray) -> np.ndarray:
+    """Stored entry by entry: shape (entries, shots), or (entries, 1) if all shots share it."""
+    return by_entry(vector if vector.ndim == 2 else vector[None])
+
+
+@dataclass(frozen=True, eq=False)
+class _Digits:
+    """A batch, and which of its digits are contracted or new."""
+
+    array: np.ndarray
+    dims: tuple[int, ...]
+    axes: tuple[int, ...]
+
+    @property
+    def shots(self) -> int:
+        return self.array.shape[-1]
+
+    def front(self) -> np.ndarray:
+        """The digits at `axes` first, then the others, then the shots: a view."""
+        rest = [k for k in range(len(self.dims)) if k not in self.axes]
+        return self.array.reshape(*self.dims, -1).transpose(*self.axes, *rest, -1)
+
+    def rows(self) -> list[np.ndarray]:
+        """The view of the other digits and the shots for each value of the digits at `axes`."""
+        front = self.front()
+        return [front[index] for index in np.ndindex(front.shape[: len(self.axes)])]
+
+
+def _places(dims: tuple[int, ...], axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Which entries the values of the digits at `axes` stand for, and those of the others; they add up."""
+    positions = np.arange(math.prod(dims)).reshape(dims)
+    front = positions.transpose(*axes, *(k for k in range(len(dims)) if k not in axes))
+    table = front.reshape(math.prod(dims[a] for a in axes), -1)
+    return table[:, 0], table[0]
+
+
+def _contracted(
+    left: _Digits, right: _Digits | None, matrix: Any, dims: tuple[int, ...], axes: tuple[int, ...], dtype: Any
+) -> np.ndarray:
+    """A new batch with digits `dims`, of which those at `axes` are the rows of the matrix."""
+    entries = matrix if isinstance(matrix, Entries) else entries_of(matrix)
+    shots = max(left.shots, 1 if right is None else right.shots, entries.shots)
+    result = _Digits(np.empty((math.prod(dims), shots), dtype), dims, axes)
+    if dtype in native.SUFFIXES and native.is_used():
+        _by_native(result, left, right, entries)
+    elif right is not None:
+        _by_products(result, left, right, entries)
+    elif len(entries.places) > SPARSE and entries.shots == 1:
+        target = result.front()
+        moved = np.matmul(entries.dense(1)[0].astype(dtype), left.front().reshape(entries.shape[1], -1))
+        target[...] = moved.reshape(target.shape)
+    else:
+        columns = left.rows()
+        values = (np.asarray(value, dtype) for value in entries.values)
+        terms = zip(entries.places, values, strict=True)
+        _sum_terms(result.rows(), ((row, columns[column], value) for (row, column), value in terms))
+    return result.array.T
+
+
+def _by_products(result: _Digits, left: _Digits, right: _Digits, entries: Entries) -> None:
+    """For each row and each value of the second vector's digits, first what the first vector gives."""
+    first, second = left.rows(), right.rows()
     parts: dict[tuple[int, int], np.ndarray] = {}
-    for (row, column), value in zip(matrix.places, matrix.values, strict=True):
-        part = left[column // len(right)] * np.asarray(value, first.dtype)
-        place = row, column % len(right)
+    for (row, column), value in zip(entries.places, entries.values, strict=True):
+        part = first[column // len(second)] * np.asarray(value, result.array.dtype)
+        place = row, column % len(second)
         parts[place] = parts[place] + part if place in parts else part
-    _sum_terms(result, [(row, part[:, None], right[column]) for (row, column), part in parts.items()])
-    return result.reshape(-1, shots).T
+    rows = result.array.reshape(entries.shape[0], math.prod(first[0].shape[:-1]), -1, result.shots)
+    flat = [column.reshape(-1, column.shape[-1]) for column in second]
+    terms = ((row, part.reshape(-1, 1, part.shape[-1]), flat[column]) for (row, column), part in parts.items())
+    _sum_terms(rows, terms)
 
 
 def _sum_terms(rows: Any, terms: Iterable[tuple[int, Any, Any]]) -> None:
@@ -159,32 +222,26 @@ def _sum_terms(rows: Any, terms: Iterable[tuple[int, Any, Any]]) -> None:
         rows[row][...] = 0
 
 
-def _columns(vector: np.ndarray, dims: tuple[int, ...], axes: Sequence[int]) -> list[np.ndarray]:
-    """For each value of the digits at those of `axes` that there are: the other digits, shape (rest, shots or 1)."""
-    here = [a for a in axes if 0 <= a < len(dims)]
-    digits = by_entry(vector if vector.ndim == 2 else vector[None]).reshape(*dims, -1)
-    front = digits.transpose(*here, *(k for k in range(len(dims)) if k not in here), -1)
-    rest = math.prod(front.shape[len(here) : -1])
-    return [front[index].reshape(rest, -1) for index in np.ndindex(front.shape[: len(here)])]
+def _by_native(result: _Digits, left: _Digits, right: _Digits | None, entries: Entries) -> None:
+    """A few hundred shots at a time, which stay in the cache; other threads may work meanwhile."""
+    dims = tuple(None if each is None else (each.dims, each.axes) for each in (result, left, right))
+    order, sums = _sums(entries.places, dims)
+    arrays = [None if each is None else each.array for each in (result, left, right)]
+    native.contract(arrays, sums, [entries.values[k] for k in order])
 
 
-def _batch(vector: np.ndarray, matrix: Any, dims: tuple[int, ...]) -> tuple[np.ndarray, Entries, int]:
-    """The vectors as (dims…, shots), or (dims…, 1) if they are all the same; the matrix; how many shots there are."""
-    entries = matrix if isinstance(matrix, Entries) else entries_of(matrix)
-    digits = by_entry(vector if vector.ndim == 2 else vector[None])
-    return digits.reshape(*dims, -1), entries, max(digits.shape[-1], entries.shots)
-
-
-def _fill(result: np.ndarray, out: int, source: np.ndarray, into: int, entries: Entries) -> None:
-    """The first `into` axes of `source` are contracted and become the first `out` axes of `result`."""
-    if len(entries.places) > SPARSE and entries.shots == 1:
-        matrix = entries.dense(1)[0].astype(result.dtype)
-        result[...] = np.matmul(matrix, source.reshape(matrix.shape[1], -1)).reshape(result.shape)
-        return
-    rows = [result[index] for index in np.ndindex(result.shape[:out])]
-    columns = [source[index] for index in np.ndindex(source.shape[:into])]
-    values = (np.asarray(value, result.dtype) for value in entries.values)
-    _sum_terms(rows, ((r, columns[c], value) for (r, c), value in zip(entries.places, values, strict=True)))
+@cache
+def _sums(places: tuple[tuple[int, int], ...], dims: tuple[Any, ...]) -> tuple[list[int], native.Sums]:
+    """The order in which the entries of a matrix are added, and what is added to what, for the native kernel."""
+    given = [([0], [0]) if each is None else _places(*each) for each in dims]
+    others = len(given[2][0])
+    keys = [(row, column % others) for row, column in places]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    groups: dict[tuple[int, int], list[int]] = {}
+    for number, k in enumerate(order):
+        groups.setdefault(keys[k], [number, 0])[1] += 1
+    rows = [(*key, *group) for key, group in groups.items()]
+    return order, native.Sums(given, rows, [places[k][1] // others for k in order])
 
 
 def product(first: np.ndarray, second: np.ndarray) -> np.ndarray:

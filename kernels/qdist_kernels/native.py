@@ -4,7 +4,7 @@ import ctypes
 import importlib.util
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -95,6 +95,64 @@ def call(library: Any, vector: np.ndarray, bits: int, code: np.ndarray, numbers:
         ctypes.c_void_p(numbers.ctypes.data),
         ctypes.c_int32(settings.threads()),
     )
+
+
+class Sums:
+    """What is added to what when a batch is contracted; `sources/batches.h` says how it is read.
+
+    Args:
+        places: Of the result, of the vector, and of the other one of which the tensor product is taken: where the
+            values of its contracted digits are, and those of its other digits.
+        groups: Row, column of the other vector, first entry and number of entries of each group.
+        columns: Of each entry.
+    """
+
+    def __init__(self, places: Sequence[Any], groups: Sequence[Any], columns: Sequence[int]) -> None:
+        self._kept = [np.array(part, np.int64) for each in places for part in each]
+        self._kept += [np.array(groups, np.int64).reshape(-1, 4), np.array(columns, np.int64)]
+        self.places = tuple(_pointers(map(_address, self._kept[k:6:2])) for k in (0, 1))
+        self.rest = [len(array) for array in self._kept[1:6:2]]
+        self.rows, self.groups = len(self._kept[0]), len(groups)
+        self.lists = tuple(ctypes.c_void_p(_address(array)) for array in self._kept[6:])
+
+
+def contract(arrays: Sequence[np.ndarray | None], sums: Sums, values: Sequence[Any]) -> None:
+    """Contract batches that are stored entry by entry.
+
+    Args:
+        arrays: The result, the vector, and the other one or `None`; shape (entries, shots), or (entries, 1) if all
+            shots share it.
+        sums: What is added to what.
+        values: Of each entry: an array with one a shot, or a number.
+    """
+    result = arrays[0]
+    assert result is not None
+    dtype, shots = result.dtype, [1 if array is None else array.shape[1] for array in arrays]
+    sizes = np.array([*shots, *sums.rest, sums.rows, sums.groups], np.int64)
+    alike = [not isinstance(value, np.ndarray) for value in values]
+    numbers = np.array([value if one else 0 for value, one in zip(values, alike, strict=True)], dtype)
+    known = {id(v): np.ascontiguousarray(v, dtype) for v in values if isinstance(v, np.ndarray)}
+    places = {key: _address(array) for key, array in known.items()}
+    start, step = _address(numbers), dtype.itemsize
+    addresses = [places.get(id(value), start + k * step) for k, value in enumerate(values)]
+    same = np.array(alike, np.int8)
+    getattr(_host(), f"qdist_contract_{SUFFIXES[dtype]}")(
+        _pointers(None if array is None else _address(array) for array in arrays),
+        *sums.places,
+        ctypes.c_void_p(_address(sizes)),
+        *sums.lists,
+        _pointers(addresses),
+        ctypes.c_void_p(_address(same)),
+    )
+
+
+def _address(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
+
+
+def _pointers(addresses: Iterable[int | None]) -> Any:
+    given = list(addresses)
+    return (ctypes.c_void_p * len(given))(*given)
 
 
 @cache

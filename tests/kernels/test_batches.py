@@ -9,6 +9,8 @@ import qdist_kernels as kernels
 from qdist_kernels import batches
 from qdist_kernels.batches import Entries, chosen, entries_of
 
+pytestmark = pytest.mark.usefixtures("kernel_set")
+
 DIMS = (4, 2, 4, 2)
 SHOTS = 5
 AXES = [a for k in (1, 2) for a in itertools.combinations(range(4), k)]
@@ -155,3 +157,26 @@ def test_a_large_batch_with_one_matrix_a_shot_is_the_same_on_a_device(monkeypatc
     assert kernels.is_jax(found)
     for shot in range(SHOTS):
         assert np.allclose(found[shot], expected(vectors[shot], matrices[shot], (0,)), atol=1e-4)
+
+
+@pytest.mark.parametrize("shots", [1, 255, 256, 257, 1000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_any_number_of_shots_in_either_precision(shots, dtype):
+    vectors, others = random(shots, 16).astype(dtype), random(shots, 8, seed=1).astype(dtype)
+    matrices = random(shots, 2, 8)
+
+    one = batches.contract(vectors, entries_of(matrices[:, :, :4]), dims=(4, 4), axes=(1,))
+    two = kernels.transfer(vectors, entries_of(matrices), dims=(4, 4, 2, 4), axes=(0, 2), other=others, cut=2)
+
+    tolerance = 1e-4 if dtype == np.float32 else 1e-12
+    assert one.dtype == two.dtype == dtype
+    for shot in range(shots):
+        assert np.allclose(one[shot], expected(vectors[shot], matrices[shot, :, :4], (1,), (4, 4)), atol=tolerance)
+        whole = np.kron(vectors[shot], others[shot])
+        assert np.allclose(two[shot], expected(whole, matrices[shot], (0, 2), (4, 4, 2, 4)), atol=tolerance)
+
+
+def test_rows_without_entries_are_zero():
+    found = batches.contract(np.ones((SHOTS, 8)), np.diag([0.0, 2, 0, 0]), dims=(4, 2), axes=(0,))
+
+    assert np.array_equal(found, np.tile([0, 0, 2, 2, 0, 0, 0, 0], (SHOTS, 1)))

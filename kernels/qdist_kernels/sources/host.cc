@@ -9,6 +9,7 @@
 #include <mutex>
 #include <thread>
 
+#include "batches.h"
 #include "parallel.h"
 #include "passes.h"
 
@@ -69,6 +70,16 @@ void run(T* vector, int64_t batch, int32_t bits, const int32_t* code, const T* n
   });
 }
 
+// `sizes`: shots of the result, of the first and of the second vector; entries that each has beside its contracted
+// digits; rows; groups.
+template <class T>
+void contract(T* const* data, const int64_t* const* columns, const int64_t* const* rest, const int64_t* sizes,
+              const int64_t* groups, const int64_t* entries, const T* const* values, const int8_t* same) {
+  qdist::Digits<T> digits[3];
+  for (int k = 0; k < 3; ++k) digits[k] = {data[k], sizes[k], columns[k], rest[k], sizes[3 + k]};
+  qdist::contract<T>(digits[0], digits[1], digits[2], sizes[6], sizes[7], groups, entries, values, same);
+}
+
 }  // namespace
 
 extern "C" {
@@ -83,6 +94,18 @@ void qdist_passes_f32(float* vector, int64_t batch, int32_t bits, const int32_t*
 void qdist_passes_f64(double* vector, int64_t batch, int32_t bits, const int32_t* code, const double* numbers,
                       int32_t threads) {
   run(vector, batch, bits, code, numbers, threads);
+}
+
+void qdist_contract_f32(float* const* data, const int64_t* const* columns, const int64_t* const* rest,
+                        const int64_t* sizes, const int64_t* groups, const int64_t* entries,
+                        const float* const* values, const int8_t* same) {
+  contract(data, columns, rest, sizes, groups, entries, values, same);
+}
+
+void qdist_contract_f64(double* const* data, const int64_t* const* columns, const int64_t* const* rest,
+                        const int64_t* sizes, const int64_t* groups, const int64_t* entries,
+                        const double* const* values, const int8_t* same) {
+  contract(data, columns, rest, sizes, groups, entries, values, same);
 }
 
 }  // extern "C"
