@@ -35,7 +35,11 @@ def compiler() -> Path:
 
 
 def library(
-    name: str, *, includes: Sequence[str] = (), machine: Sequence[str] = FOR_THIS_MACHINE, folder: Path | None = None
+    name: str,
+    *,
+    includes: tuple[str, ...] = (),
+    machine: tuple[str, ...] = FOR_THIS_MACHINE,
+    folder: Path | None = None,
 ) -> Path:
     """The library of `sources/<name>.cc`, compiled unless it is in the cache.
 
@@ -68,8 +72,13 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
+@cache
 def where(
-    name: str, *, includes: Sequence[str] = (), machine: Sequence[str] = FOR_THIS_MACHINE, folder: Path | None = None
+    name: str,
+    *,
+    includes: tuple[str, ...] = (),
+    machine: tuple[str, ...] = FOR_THIS_MACHINE,
+    folder: Path | None = None,
 ) -> Path:
     """Where a library is, or will be."""
     tool = compiler()

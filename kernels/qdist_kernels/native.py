@@ -160,7 +160,7 @@ def _in_xla() -> Callable[..., Any]:
     """A call of XLA, in place. Programs are padded to powers of two: few shapes are compiled."""
     import jax
 
-    library = ctypes.CDLL(str(build.library("xla", includes=[jax.ffi.include_dir()])))
+    library = ctypes.CDLL(str(build.library("xla", includes=(jax.ffi.include_dir(),))))
     for suffix in SUFFIXES.values():
         handler = jax.ffi.pycapsule(getattr(library, f"qdist_passes_{suffix}"))
         jax.ffi.register_ffi_target(f"qdist_passes_{suffix}", handler, platform="cpu")

@@ -26,11 +26,11 @@ def run_passes(vector: Any, program: Program) -> Any:
         The shape of `vector`.
     """
     is_batch_on_host = vector.ndim == 2 and not is_jax(vector)
-    if not is_batch_on_host and not is_traced(vector) and native.is_used() and not program.is_traced:
+    if not is_batch_on_host and not is_traced(vector) and native.is_used():
         return native.run(vector, program.bits, *program.encoded(vector.dtype))
     for step in program.steps:
         axes = tuple(program.bits - 1 - bit for bit in step.bits)
-        numbers = step.numbers if is_jax(step.numbers) else np.asarray(step.numbers, vector.dtype)
+        numbers = np.asarray(step.numbers, vector.dtype)
         kernel = scale if step.is_diagonal else update
         vector = settle(kernel(vector, numbers, dims=(2,) * program.bits, axes=axes))
     return vector

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from qdist_kernels.namespace import is_jax
-
 LARGEST_STEP = 6
 """Bits that a step of a native kernel may have."""
 
@@ -21,15 +19,15 @@ class Step:
 
     Attributes:
         bits: The most significant of the matrix's index first; bit 0 is the vector's least significant. Descending.
-        numbers: Shape (2ᵏ, 2ᵏ), or (2ᵏ,) for factors.
+        numbers: Shape (2ᵏ, 2ᵏ), or (2ᵏ,) for factors; never traced.
     """
 
     bits: tuple[int, ...]
-    numbers: Any
+    numbers: np.ndarray
 
     @property
     def is_diagonal(self) -> bool:
-        return bool(self.numbers.ndim == 1)
+        return self.numbers.ndim == 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +55,6 @@ class Program:
     def steps(self) -> tuple[Step, ...]:
         """All of them, in an order that gives the same state as the one in which they were asked for."""
         return tuple(step for each in self.passes for step in each.steps)
-
-    @property
-    def is_traced(self) -> bool:
-        """Whether some numbers are JAX's: native code cannot read them."""
-        return any(is_jax(step.numbers) for step in self.steps)
 
     def encoded(self, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
         """The program as `sources/passes.h` reads it: integers, and numbers in a precision."""

@@ -7,7 +7,7 @@ the host than one dispatch, and cost no compilation.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any
 
@@ -210,6 +210,12 @@ def update(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, 
     return vector
 
 
+def _boxes(tile: list[int], counts: list[int]) -> Iterator[tuple[slice, ...]]:
+    """The tiles of an array, one after another."""
+    for number in np.ndindex(*counts):
+        yield tuple(slice(n * size, (n + 1) * size) for n, size in zip(number, tile, strict=True))
+
+
 def _contract_on_host(vector: np.ndarray, matrix: np.ndarray, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     """`_contract` in NumPy, tile by tile if there are many entries."""
     shape, places = view(dims, axes)
@@ -217,9 +223,8 @@ def _contract_on_host(vector: np.ndarray, matrix: np.ndarray, dims: tuple[int, .
     tile, counts = _blocked(shape, places, TILE)
     array = vector.reshape(shape)
     out = empty([matrix.shape[0], *(shape[i] for i in rest)], np.result_type(vector, matrix))
-    for number in np.ndindex(*counts):
-        box = [slice(n * size, (n + 1) * size) for n, size in zip(number, tile, strict=True)]
-        columns = array[tuple(box)].transpose(places + rest).reshape(matrix.shape[1], -1)
+    for box in _boxes(tile, counts):
+        columns = array[box].transpose(places + rest).reshape(matrix.shape[1], -1)
         product = matmul(matrix, columns).reshape([matrix.shape[0], *(tile[i] for i in rest)])
         out[(slice(None), *(box[i] for i in rest))] = product
     return out.reshape(-1)
@@ -230,9 +235,8 @@ def _update_on_host(vector: np.ndarray, matrix: np.ndarray, dims: tuple[int, ...
     order = places + [i for i in range(len(shape)) if i not in places]
     tile, counts = _blocked(shape, places, TILE)
     array = vector.reshape(shape)
-    for number in np.ndindex(*counts):
-        part = array[tuple(slice(n * size, (n + 1) * size) for n, size in zip(number, tile, strict=True))]
-        part = part.transpose(order)
+    for box in _boxes(tile, counts):
+        part = array[box].transpose(order)
         part[...] = (matrix @ part.reshape(matrix.shape[1], -1)).reshape(part.shape)
 
 
@@ -266,17 +270,22 @@ def scale(vector: Any, factors: Any, *, dims: tuple[int, ...], axes: tuple[int, 
         return _compiled_scale()(vector, factors, dims=dims, axes=axes)
     if is_jax(vector) or is_jax(factors):
         return _scaled(vector, factors, dims, axes)
-    shape, places = view(dims, axes)
+    shape, spread = _spread(factors, dims, axes)
     array = vector.reshape(*vector.shape[:-1], *shape)
-    array *= factors.reshape([size if i in places else 1 for i, size in enumerate(shape)])
+    array *= spread
     return vector
 
 
 def _scaled(vector: Any, factors: Any, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
-    shape, places = view(dims, axes)
-    spread = [size if i in places else 1 for i, size in enumerate(shape)]
+    shape, spread = _spread(factors, dims, axes)
     lead = vector.shape[:-1]
-    return (vector.reshape(*lead, *shape) * factors.reshape(spread)).reshape(*lead, -1)
+    return (vector.reshape(*lead, *shape) * spread).reshape(*lead, -1)
+
+
+def _spread(factors: Any, dims: tuple[int, ...], axes: tuple[int, ...]) -> tuple[list[int], Any]:
+    """The view in which digits are scaled, and the factors along it."""
+    shape, places = view(dims, axes)
+    return shape, factors.reshape([size if i in places else 1 for i, size in enumerate(shape)])
 
 
 def select(vector: Any, *, dims: tuple[int, ...], axes: tuple[int, ...], indices: tuple[int, ...] | None = None) -> Any:

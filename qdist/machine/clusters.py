@@ -78,9 +78,8 @@ class Clusters:
             spread[:, :, 0] = matrix
             return self.transfer((*inputs, *new), dims, spread.reshape(len(matrix), -1))
         wires = self.slots[slot]
-        order = sorted(range(len(inputs)), key=lambda k: wires.index(inputs[k]))
+        order, axes = self._places(slot, inputs)
         sizes, before = self.dims_of(inputs), self.dims_of(wires)
-        axes = tuple(wires.index(inputs[k]) for k in order)
         matrix = _permute(matrix, sizes, order)
         otherwise = None if otherwise is None else _permute(otherwise, sizes, order)
         in_place = not isinstance(matrix, EachShot) and test is None and dims == {w: self.dims[w] for w in inputs}
@@ -103,18 +102,16 @@ class Clusters:
     ) -> bool:
         """Whether new digits are better put beside a vector, and changed with it in place, than written with a copy."""
         stay = all(dims.get(wire) == self.dims[wire] for wire in inputs)
-        alone = slot not in self.batched and test is None and isinstance(matrix, np.ndarray) and matrix.ndim == 2
+        alone = slot not in self.batched and test is None and isinstance(matrix, np.ndarray)
         size = entries(self.dims_of(self.slots[slot])) * matrix.shape[0] // matrix.shape[-1]
         return stay and alone and size >= GROWN_IN_PLACE
 
     def scale(self, wires: Sequence[str], factors: Any) -> None:
         """Multiply by factors of the digits of some qubits, given in the order of `wires`."""
         slot = self.join(wires)
-        inside = self.slots[slot]
-        order = sorted(range(len(wires)), key=lambda k: inside.index(wires[k]))
+        order, axes = self._places(slot, wires)
         spread = factors.reshape(self.dims_of(wires)).transpose(order).reshape(-1)
-        axes = tuple(inside.index(wires[k]) for k in order)
-        self._write(Scale(slot, self.dims_of(inside), axes, spread), slot)
+        self._write(Scale(slot, self.dims_of(self.slots[slot]), axes, spread), slot)
 
     def draw(
         self,
@@ -136,9 +133,8 @@ class Clusters:
         if other is not None:
             self._take_in(slot, other)
         wires = self.slots[slot]
-        order = sorted(range(len(inputs)), key=lambda k: wires.index(inputs[k]))
+        order, axes = self._places(slot, inputs)
         sizes, before = self.dims_of(inputs), self.dims_of(wires)
-        axes = tuple(wires.index(inputs[k]) for k in order)
         zero, one = (_permute(matrix, sizes, order) for matrix in outcomes)
         self._forget(inputs)
         self._place(slot, [*dims, *(w for w in wires if w not in inputs)], dims)
@@ -177,6 +173,13 @@ class Clusters:
     def parts(self) -> tuple[Part, ...]:
         """Where every wire is: one part per cluster that has any."""
         return tuple(self._part(slot) for slot, wires in self.slots.items() if wires)
+
+    def _places(self, slot: int, wires: Sequence[str]) -> tuple[list[int], tuple[int, ...]]:
+        """Which of the wires comes first in a slot, which next, …, and where they are there, ascending."""
+        inside = self.slots[slot]
+        places = [inside.index(wire) for wire in wires]
+        order = sorted(range(len(wires)), key=places.__getitem__)
+        return order, tuple(places[k] for k in order)
 
     def _part(self, slot: int) -> Part:
         kinds = {4: ("x", "z"), 2: ("z",)}

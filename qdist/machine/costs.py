@@ -5,7 +5,6 @@ from math import prod
 from typing import Any
 
 from qdist.machine.clusters import BATCH_COPIES, large_bytes
-from qdist.machine.instructions import EachShot
 from qdist.machine.plan import Draw, Drop, Gather, Load, Merge, Operation, Plan, Spread, Take, Transfer, entries
 
 
@@ -27,7 +26,7 @@ def peak_bytes(operations: Sequence[Operation], plan: Plan) -> int:
                 size, batch = size * with_size, max(batch, with_batch)
             case Transfer(dims=dims, axes=axes, matrix=matrix, in_place=False):
                 size = _left(dims, axes) * matrix.shape[-2]
-                batch = plan.shots if isinstance(matrix, EachShot) or operation.test is not None else batch
+                batch = plan.shots if operation.differs_by_shot else batch
                 scratch = _copies(before, batch)
             case Draw(dims=dims, axes=axes, outcomes=outcomes) if size:
                 size, batch = _left(dims, axes) * outcomes[0].shape[-2], plan.shots

@@ -4,11 +4,11 @@ A plan is data. The executor reads it from front to back; nothing in it depends 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qdist.machine.instructions import Test
+from qdist.machine.instructions import EachShot, Test
 from qdist_kernels import Program
 
 
@@ -55,6 +55,11 @@ class Transfer:
     in_place: bool = False
     test: Test | None = None
     otherwise: Any = None
+
+    @property
+    def differs_by_shot(self) -> bool:
+        """Whether shots have matrices of their own, and so have vectors of their own afterwards."""
+        return isinstance(self.matrix, EachShot) or self.test is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -342,6 +347,18 @@ class Plan:
             f"peak memory {self.peak_bytes:,} bytes, largest cluster 2^{self.largest} entries",
         ]
         return "\n".join(lines)
+
+
+def batched_by(operation: Operation, batched: Collection[int]) -> set[int]:
+    """The slot that has one vector a shot after an operation, if those of `batched` had before it; or none."""
+    match operation:
+        case Draw(slot=slot):
+            return {slot}
+        case Transfer(slot=slot) if operation.differs_by_shot:
+            return {slot}
+        case Merge(slot=slot, other=other) if other in batched:
+            return {slot}
+    return set()
 
 
 def entries(dims: tuple[int, ...]) -> int:

@@ -9,7 +9,6 @@ import numpy as np
 from qdist.machine.coherence import Digits, Move
 from qdist.machine.costs import peak_bytes
 from qdist.machine.frames import Frame, bits_of, placed, restricted
-from qdist.machine.instructions import EachShot
 from qdist.machine.layout import Bit, Layout
 from qdist.machine.plan import (
     Draw,
@@ -29,6 +28,7 @@ from qdist.machine.plan import (
     Stop,
     Take,
     Transfer,
+    batched_by,
 )
 
 Options = Mapping[frozenset[str], Move]
@@ -52,7 +52,7 @@ class RankPlan:
 
     def plain(self, operation: Operation) -> None:
         """An operation on replicated clusters."""
-        self._note_batch(operation)
+        self._batched |= batched_by(operation, self._batched)
         self._operations.append(operation)
 
     def split(
@@ -69,7 +69,7 @@ class RankPlan:
         bits = bits_of(digits)
         left = tuple(bit for bit in bits if bit[1] == "z" or bit[0] not in wires)
         layout = Layout(tuple(wires), tuple(1 << k for k in range(len(wires))), left)
-        self._note_batch(operation)
+        self._batched |= batched_by(operation, self._batched)
         match operation:
             case Load(slot=slot, vector=vector):
                 axes, values = self._fixed(layout, bits)
@@ -126,7 +126,7 @@ class RankPlan:
         known = {wire for wire, _ in layout.bits}
         new = bits_of([(wire, size) for wire, size in after if wire not in known])
         bits = new + layout.bits if is_other_split else layout.bits + new
-        self._note_batch(merge)
+        self._batched |= batched_by(merge, self._batched)
         self._operations.append(merge)
         self._layouts[merge.slot] = replace(layout, bits=bits)
         self._note_block(merge.slot)
@@ -144,8 +144,7 @@ class RankPlan:
     def _transfer(self, transfer: Transfer, inputs: Digits, outputs: Digits, options: Options) -> None:
         before = self._layouts[transfer.slot]
         frame = self._begin(before, inputs, outputs, options)
-        one_for_all = not isinstance(transfer.matrix, EachShot) and transfer.test is None
-        in_place = one_for_all and len(frame.rows) == len(frame.columns)
+        in_place = not transfer.differs_by_shot and len(frame.rows) == len(frame.columns)
         rows = frame.rows
         if in_place:
             rows = placed(frame.columns, rows)
@@ -155,7 +154,7 @@ class RankPlan:
             after = tuple(bits)
         else:
             after = (*rows, *(bit for bit in before.bits if bit not in frame.columns))
-        self._note_batch(transfer)
+        self._batched |= batched_by(transfer, self._batched)
         if not before.is_empty(self._rank):
             if frame.after.is_empty(self._rank):
                 self._operations.append(Drop(transfer.slot))
@@ -180,7 +179,7 @@ class RankPlan:
         # Probabilities are read where every split x bit is 0.
         chances = tuple(frame.part(np.asarray(row)[None], [], zeros=True)[0] for row in draw.chances)
         dims, axes = (2,) * len(before.bits), tuple(before.bits.index(bit) for bit in frame.columns)
-        self._note_batch(draw)
+        self._batched |= batched_by(draw, self._batched)
         self._operations.append(
             replace(draw, dims=dims, axes=axes, outcomes=(zero, one), chances=chances, split=Split(is_empty))
         )
@@ -275,15 +274,6 @@ class RankPlan:
         return self._layouts[part.slot].part(part.slot, self._rank) if part.slot in self._layouts else part
 
     # -- sums
-
-    def _note_batch(self, operation: Operation) -> None:
-        match operation:
-            case Draw(slot=slot):
-                self._batched.add(slot)
-            case Transfer(slot=slot, matrix=matrix, test=test) if isinstance(matrix, EachShot) or test is not None:
-                self._batched.add(slot)
-            case Merge(slot=slot, other=other) if other in self._batched:
-                self._batched.add(slot)
 
     def _batch(self, slot: int) -> int | None:
         return self._plan.shots if slot in self._batched else None

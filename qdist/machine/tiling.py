@@ -6,11 +6,10 @@ pass, and everything after them on the same bits waits with them; the rest commu
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from qdist.machine.plan import Draw, Load, Merge, Operation, Passes, Plan, Read, Scale, Stop, Transfer
+from qdist.machine.plan import Draw, Merge, Operation, Passes, Plan, Read, Scale, Stop, Transfer, batched_by
 from qdist_kernels import Pass, Program, Step
 from qdist_kernels.program import LARGEST_STEP, TILE_BYTES, bits_of
 
@@ -40,9 +39,9 @@ def tiled(plan: Plan) -> Plan:
         for slot in slots:
             operations.extend(_grouped(slot, waiting.pop(slot, []), plan.itemsize))
 
-    batched: set[int] = set()
+    batched: set[int] = set()  # their shots are swept over: there is no tile to stay in
     for operation in plan.operations:
-        batched |= _made_batches(operation, batched)
+        batched |= batched_by(operation, batched)
         work = _work(operation)
         if work is not None and work.slot not in batched:
             waiting.setdefault(work.slot, []).append(work)
@@ -72,34 +71,20 @@ class _Work:
 
 def _work(operation: Operation) -> _Work | None:
     match operation:
-        case Transfer(in_place=True, matrix=numbers):
-            diagonal = _diagonal(numbers) if isinstance(numbers, np.ndarray) and numbers.ndim == 2 else None
-            numbers = numbers if diagonal is None else diagonal
-        case Scale(factors=numbers):
+        case Transfer(in_place=True, matrix=np.ndarray() as matrix):
+            factors = _diagonal(matrix)
+            numbers = matrix if factors is None else factors
+        case Scale(factors=np.ndarray() as numbers):
             pass
         case _:
             return None
     total, bits = bits_of(operation.dims, operation.axes)
-    if len(bits) > LARGEST_STEP or not isinstance(numbers, np.ndarray):
+    if len(bits) > LARGEST_STEP:
         return None
     return _Work(operation.slot, total, Step(bits, numbers), operation)
 
 
-def _made_batches(operation: Operation, batched: set[int]) -> set[int]:
-    """Slots that have one vector a shot from here on: their shots are swept over, there is no tile to stay in."""
-    match operation:
-        case Load(slot=slot, vector=vector) if getattr(vector, "ndim", 2) == 2:
-            return {slot}
-        case Transfer(slot=slot, matrix=matrix, test=test) if test is not None or getattr(matrix, "ndim", 3) == 3:
-            return {slot}
-        case Draw(slot=slot):
-            return {slot}
-        case Merge(slot=slot, other=other) if other in batched:
-            return {slot}
-    return set()
-
-
-def _diagonal(matrix: Any) -> np.ndarray | None:
+def _diagonal(matrix: np.ndarray) -> np.ndarray | None:
     factors = np.diagonal(matrix)
     return factors.copy() if np.count_nonzero(matrix) == np.count_nonzero(factors) else None
 
@@ -134,7 +119,7 @@ def passes_of(steps: Sequence[Step], bits: int, itemsize: int) -> Iterator[Pass]
     left = list(steps)
     while left:
         choices = [(row, _next_pass(left, set(range(min(row, size))), size)) for row in ROW_BITS]
-        _, (tile, taken, left) = min(choices, key=lambda choice: 1 + READING[choice[0]] / len(choice[1][1]))
+        _, (tile, taken, left) = min(choices, key=lambda choice: READING[choice[0]] / len(choice[1][1]))
         # Bits that no step needs make a tile's rows longer.
         spare = (bit for bit in range(bits) if bit not in tile)
         while len(tile) < size:
