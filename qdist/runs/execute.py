@@ -247,9 +247,10 @@ def _batches_at_once(prepared: Prepared, comm: Comm) -> int:
 
     One where a device computes, which has threads of its own, or where several ranks share a state.
     """
-    plan = prepared.plan
-    alone = prepared.comm.size == 1 and _stays_on_host(plan)
-    return min(comm.gather(min(cores_of(comm), max(1, THREADS_BYTES // max(1, plan.peak_bytes))) if alone else 1))
+    cores, plan = cores_of(comm), prepared.plan
+    if prepared.comm.size > 1 or not _stays_on_host(plan):
+        cores = 1
+    return min(comm.gather(min(cores, max(1, THREADS_BYTES // max(1, plan.peak_bytes)))))
 
 
 def _batches(prepared: Prepared, numbers: Sequence[int], at_once: int) -> Iterator[Ensemble]:
