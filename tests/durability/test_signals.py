@@ -174,7 +174,7 @@ def test_a_second_signal_to_one_rank_ends_all(job, capsys):
 
 def test_the_growing_result_can_be_read_at_any_time(tmp_path):
     """It is replaced as a whole: a reader finds the old one or the new one, and which it is."""
-    job = write_job(tmp_path, "sampled", replaced={"shots = 90000": "shots = 250000"})
+    job = write_job(tmp_path, "sampled", replaced={"shots = 90000": "shots = 1500000"})
     path, seen = job.with_suffix(".h5"), []
     with started("run", job) as process:
         while process.poll() is None:
@@ -186,5 +186,5 @@ def test_the_growing_result_can_be_read_at_any_time(tmp_path):
     finished = [result.attributes["finished"] for result in seen]
     assert finished == sorted(finished)
     assert finished[0] == 0
-    assert seen[0]["results/counts"].sum() < 250000 if "results/counts" in seen[0].data else True
+    assert seen[0]["results/counts"].sum() < 1500000 if "results/counts" in seen[0].data else True
     assert read_result(path).attributes["finished"] == 1
