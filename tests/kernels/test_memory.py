@@ -31,7 +31,7 @@ def test_arrays_that_were_made_elsewhere_do_not_grow():
         assert grow(array, 64) is None
 
 
-@pytest.mark.parametrize("sizes", [(4**8, 4, 16), (4, 4**8, 4), (2**17, 2, 2)], ids=str)
+@pytest.mark.parametrize("sizes", [(4**8, 4, 4), (16, 4**7, 4), (2**17, 2, 2)], ids=str)
 def test_products_that_grow_in_place_are_those_of_numpy(sizes):
     rng = np.random.default_rng(0)
     factors = [rng.normal(size=size).astype(np.float32) for size in sizes]

@@ -181,9 +181,9 @@ def test_an_array_over_a_sweep_gives_the_points_of_the_sweep_and_its_tasks_are_r
     np.testing.assert_array_equal(correlators(tmp_path / "all.h5"), run_here(qdist, whole))
 
 
-def test_a_canceled_job_leaves_a_checkpoint_is_not_requeued_and_goes_on_when_submitted_again(
-    cluster, uninterrupted, tmp_path
-):
+def test_a_canceled_job_leaves_a_checkpoint_is_not_requeued_and_goes_on_when_submitted_again(cluster, qdist, tmp_path):
+    (tmp_path / "at once").mkdir()
+    uninterrupted = run_here(qdist, write_job(tmp_path / "at once" / "long.toml", every=30))
     job = write_job(tmp_path / "long.toml", every=30)
     number = cluster.submit("one_gpu.sbatch", "long.toml", cwd=tmp_path)
     checkpoints = tmp_path / "long.checkpoints"

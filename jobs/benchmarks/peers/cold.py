@@ -34,7 +34,7 @@ two_qubit = {{ depolarizing = {two} }}
 def stems(quick: bool) -> list[str]:
     """The files with at most 10 qubits."""
     if quick:
-        return ["qft_n4", "hhl_n7", "36"]
+        return ["qft_n4", "hhl_n7"]
     return [stem for stem in qasm_stems() if stem not in FAULTY and _qubits(stem) <= MOST_QUBITS]
 
 

@@ -69,11 +69,11 @@ def run(names: Sequence[str], threads: int, *, quick: bool, say: Any) -> list[di
         for precision in ("float32", "float64")
     ]
     requests += [
-        {"what": "chain", "precision": "float64", "nodes": nodes, "repetitions": min(repetitions, 3)}
+        {"what": "chain", "precision": "float64", "nodes": nodes, "repetitions": 1 if quick else 3}
         for nodes in (LENGTHS[:3] if quick else LENGTHS)
     ]
     if "sequence" in names:
-        requests.append({"what": "sequence", "repetitions": repetitions})
+        requests.append({"what": "sequence", "repetitions": 1 if quick else repetitions})
     found = []
     for request in requests:
         row = request | _in_process(request)
