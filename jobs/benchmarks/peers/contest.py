@@ -18,8 +18,8 @@ import numpy as np
 
 from jobs.benchmarks.peers.circuits import ROOT
 
-PATIENCE = 300.0
-"""Seconds after which a contestant that does not answer is ended."""
+PATIENCE = 120.0
+"""Seconds after which a contestant that does not answer is ended: twice the longest run, and some."""
 SETTLE = 0.01
 """Seconds between two turns: OpenMP's threads spin for a while after their last work, on the cores of the next one."""
 TURN = 0.02
