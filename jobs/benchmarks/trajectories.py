@@ -5,8 +5,9 @@
 
 In one process, warm: after a run of a few shots, so that nothing is loaded or compiled. A run is everything from a job
 to its result: lowering, planning, drawing, evolving, summing, metrics. The best of `REPEATS` counts, since others may
-use the machine. The exit code is 1 if a chain of four nodes makes fewer than `FLOOR` trajectories a second, or if a
-node of the longest chain costs more than `GROWTH` times as much as one of a tenth of its length.
+use the machine; the time of cores that a trajectory takes says how much of them it was. The exit code is 1 if a chain
+of four nodes makes fewer than `FLOOR` trajectories a second, or if a node of the longest chain costs more than `GROWTH`
+times as much as one of a tenth of its length.
 """
 
 import platform
@@ -62,17 +63,24 @@ def seconds(function):
 
 def trajectories(shots):
     """Print a row for each kind of chain; the least of all rates."""
-    print(f"\n| chain of four nodes, {shots:,} shots | float64, per second | float32, per second |\n|---|---|---|")
+    columns = "float64, per second | µs of a core each | float32, per second | µs of a core each"
+    print(f"\n| chain of four nodes, {shots:,} shots | {columns} |\n|---|---|---|---|---|")
     least = float("inf")
     for generation, purification in KINDS:
-        rates = []
+        rates, row = [], []
         for precision in ("float64", "float32"):
             qd.run(chain_of_four(generation, purification, precision, 100), keep_state=False)
             job = chain_of_four(generation, purification, precision, shots)
-            best = min(seconds(lambda job=job: qd.run(job, keep_state=False))[0] for _ in range(REPEATS))
+            runs = []
+            for _ in range(REPEATS):
+                used = time.process_time()
+                wall, _ = seconds(lambda job=job: qd.run(job, keep_state=False))
+                runs.append((wall, time.process_time() - used))
+            best, used = (min(column) for column in zip(*runs, strict=True))
             rates.append(shots / best)
+            row += [f"{shots / best:,.0f}", f"{1e6 * used / shots:.1f}"]
         least = min(least, *rates)
-        print(f"| {generation}, purification {purification} | {rates[0]:,.0f} | {rates[1]:,.0f} |", flush=True)
+        print(f"| {generation}, purification {purification} | {' | '.join(row)} |", flush=True)
     return least
 
 

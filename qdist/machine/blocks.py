@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from qdist.machine.classical import kron
 from qdist.machine.clusters import Clusters
 from qdist.machine.instructions import EachShot, Observe, Test
 from qdist.machine.plan import entries
@@ -137,7 +138,7 @@ class Blocks:
         free = tuple(w for w in dict.fromkeys(inputs) if not any(w in block.outputs for block in blocks))
         joined = _Block(free, free, np.eye(entries(tuple(self.dims[w] for w in free))))
         for block in blocks:
-            matrix = _kron(joined.matrix, block.matrix)
+            matrix = kron(joined.matrix, block.matrix)
             joined = _Block(joined.inputs + block.inputs, joined.outputs + block.outputs, matrix)
         return joined
 
@@ -174,8 +175,3 @@ class Blocks:
             self.clusters.transfer(block.inputs, dims, block.matrix)
         else:
             self.clusters.load(dims, block.matrix[:, 0])
-
-
-def _kron(a: Any, b: Any) -> Any:
-    product = a[:, None, :, None] * b[None, :, None, :]
-    return product.reshape(a.shape[0] * b.shape[0], a.shape[1] * b.shape[1])

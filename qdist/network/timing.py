@@ -161,7 +161,7 @@ class ExactClock:
 
 
 SEARCH = 16
-"""Random times that are looked through for a certain order; beyond them two times are compared in each shot."""
+"""Random times that are looked through for a certain order; beyond them times are compared in each shot."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,10 +225,13 @@ class DrawnClock:
 
     def latest(self, moments: list[Moment]) -> Moment:
         """The latest moment: one of them where that is certain, else a drawn time."""
-        left: list[Moment] = []
+        last: dict[DrawnTime | None, Moment] = {}
         for moment in moments:
-            if not any(_surely_before(moment, other) for other in left):
-                left = [other for other in left if not _surely_before(other, moment)] + [moment]
+            known = last.get(moment.frame)
+            last[moment.frame] = moment if known is None or known.offset <= moment.offset else known
+        left = list(last.values())
+        if len(left) <= SEARCH:
+            left = _latest_of(left)
         if len(left) == 1:
             return left[0]
         return self._drawn(DrawnTime(tuple(left), _largest, 0.0, max(map(_earliest, left))))
@@ -269,6 +272,15 @@ def _earliest(moment: Moment) -> Any:
     return moment.offset if moment.frame is None else moment.frame.earliest + moment.offset
 
 
+def _latest_of(moments: list[Moment]) -> list[Moment]:
+    """Those of which no other one is surely after them."""
+    left: list[Moment] = []
+    for moment in moments:
+        if not any(_surely_before(moment, other) for other in left):
+            left = [other for other in left if not _surely_before(other, moment)] + [moment]
+    return left
+
+
 def _surely_before(early: Moment, late: Moment) -> bool:
     """Whether a moment is not after another one in any shot: from how they came about, never from drawn numbers."""
     if early.frame is late.frame:
@@ -279,7 +291,7 @@ def _surely_before(early: Moment, late: Moment) -> bool:
     while found and looked < SEARCH:
         time, lead = found.pop()
         looked += 1
-        for moment in () if time is None or time.is_earliest else time.after:
+        for moment in () if time is None or time.is_earliest else time.after[:SEARCH]:
             before = lead + time.delay + moment.offset
             if moment.frame is early.frame and early.offset <= before:
                 return True

@@ -18,6 +18,7 @@ import secrets
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,13 @@ _COUNTED = (
 
 
 def versions() -> dict[str, str]:
-    """The versions that a result depends on, as attributes. Reads package metadata, so JAX is not imported."""
+    """The versions that a result depends on, as attributes."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Reads package metadata, so JAX is not imported; a sweep asks at each of its points."""
     found = {"qdist_version": __version__, "python_version": platform.python_version()}
     for package in ("numpy", "jax", "h5py"):
         try:
