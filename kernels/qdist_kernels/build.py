@@ -6,16 +6,17 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from qdist_kernels.settings import cache_folder, compilers
+from qdist_kernels.settings import cache_folder, compilers, cuda_compilers
 
 SOURCES = Path(__file__).with_name("sources")
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC", "-pthread")
 FOR_THIS_MACHINE = ("-march=native",)
+CUDA_FLAGS = ("-std=c++17", "-O3", "--shared", "-Xcompiler", "-fPIC")
 SECONDS = 600
 """Longest that a compiler may take."""
 
@@ -27,11 +28,36 @@ class BuildError(Exception):
 @cache
 def compiler() -> Path:
     """The C++ compiler that is used."""
-    for name in compilers():
-        found = shutil.which(name)
-        if found:
-            return Path(found).resolve()
-    raise BuildError("no C++ compiler was found (install g++, or name one in `CXX`)")
+    found = _first(compilers())
+    if found is None:
+        raise BuildError("no C++ compiler was found (install g++, or name one in `CXX`)")
+    return found.resolve()
+
+
+@cache
+def cuda_compiler() -> Path:
+    """The CUDA compiler that is used. What it needs lies beside it, so links to it are not followed."""
+    found = _first(cuda_compilers())
+    if found is None:
+        raise BuildError("no CUDA compiler was found (install nvcc, or name one in `NVCC`)")
+    return found
+
+
+def _first(names: Iterable[str]) -> Path | None:
+    return next((Path(found) for found in map(shutil.which, names) if found), None)
+
+
+def _command(name: str) -> tuple[Path, Path, tuple[str, ...]]:
+    """The source of a library, its compiler, and the flags that do not depend on the machine."""
+    source = SOURCES / f"{name}.cu"
+    if source.exists():
+        return source, cuda_compiler(), CUDA_FLAGS
+    return source.with_suffix(".cc"), compiler(), FLAGS
+
+
+def cuda_machine(capability: str) -> tuple[str, ...]:
+    """The flags for GPUs of a compute capability, such as "9.0"."""
+    return (f"-arch=sm_{capability.replace('.', '')}",)
 
 
 def library(
@@ -41,7 +67,7 @@ def library(
     machine: tuple[str, ...] = FOR_THIS_MACHINE,
     folder: Path | None = None,
 ) -> Path:
-    """The library of `sources/<name>.cc`, compiled unless it is in the cache.
+    """The library of `sources/<name>.cc`, or `.cu`, compiled unless it is in the cache.
 
     Its name is a digest of everything that it is made from: sources, compiler, flags and kind of processor, so a folder
     that several machines share holds one for each. Processes that compile at the same time do not disturb each other.
@@ -57,7 +83,8 @@ def library(
     """
     path = where(name, includes=includes, machine=machine, folder=folder)
     if not path.exists():
-        _compile(SOURCES / f"{name}.cc", path, [*FLAGS, *machine, *(f"-I{include}" for include in includes)])
+        source, tool, flags = _command(name)
+        _compile([str(tool), *flags, *machine, *(f"-I{include}" for include in includes), str(source)], path)
     return path
 
 
@@ -81,9 +108,9 @@ def where(
     folder: Path | None = None,
 ) -> Path:
     """Where a library is, or will be."""
-    tool = compiler()
+    _, tool, flags = _command(name)
     state = tool.stat()
-    parts = [name, str(tool), str(state.st_size), str(state.st_mtime_ns), *FLAGS, *machine, *includes, _processor()]
+    parts = [name, str(tool), str(state.st_size), str(state.st_mtime_ns), *flags, *machine, *includes, _processor()]
     digest = hashlib.sha256("\0".join(parts).encode())
     for source in sorted(SOURCES.iterdir()):
         digest.update(source.read_bytes())
@@ -99,18 +126,16 @@ def _processor() -> str:
     return "\n".join(line for line in lines if line.startswith(("flags", "model name", "Features", "CPU")))
 
 
-def _compile(source: Path, path: Path, flags: Sequence[str]) -> None:
+def _compile(command: Sequence[str], path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(path.parent), tempfile.TemporaryDirectory(dir=path.parent, prefix="building-") as scratch:
             if path.exists():
                 return
             made = Path(scratch) / path.name
-            done = subprocess.run(
-                [str(compiler()), *flags, str(source), "-o", str(made)], capture_output=True, text=True, timeout=SECONDS
-            )
+            done = subprocess.run([*command, "-o", str(made)], capture_output=True, text=True, timeout=SECONDS)
             if done.returncode:
-                raise BuildError(f"{compiler()} failed: {_first_error(done.stderr)}")
+                raise BuildError(f"{command[0]} failed: {_first_error(done.stderr)}")
             os.replace(made, path)
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise BuildError(str(problem)) from problem

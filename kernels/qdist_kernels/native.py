@@ -2,16 +2,19 @@
 
 import ctypes
 import importlib.util
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qdist_kernels import build, settings
-from qdist_kernels.namespace import is_jax, precision_of
+from qdist_kernels import build, cuda, settings
+from qdist_kernels.namespace import is_jax, is_traced, precision_of
+from qdist_kernels.program import Program
 
 SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
@@ -23,18 +26,38 @@ def is_used() -> bool:
     Raises:
         ValueError: The user asked for them and they cannot be had.
     """
+    return _is_there(_host, "its native kernels")
+
+
+@cache
+def is_used_on_gpu() -> bool:
+    """Whether vectors on the GPU that JAX computes on are moved by native kernels.
+
+    Raises:
+        ValueError: The user asked for them and they cannot be had.
+    """
+    return capability() is not None and _is_there(_in_cuda, "its native kernels for GPUs")
+
+
+def is_used_for(vector: Any, bits: int) -> bool:
+    """Whether native kernels move vectors of 2^bits entries that lie where this array lies. Never for traced ones."""
+    if is_traced(vector):
+        return False
+    return cuda.is_fit(bits) and is_used_on_gpu() if _is_on_device(vector) else is_used()
+
+
+def _is_there(load: Callable[[], Any], name: str) -> bool:
     wanted = settings.chosen()
-    if wanted == "jax" or has_accelerator():
+    if wanted == "jax":
         return False
     try:
-        _host()
-    except build.BuildError as problem:
+        load()
+    except (build.BuildError, OSError) as problem:
         if wanted:
             raise ValueError(f"Native kernels must be there for `{settings.KERNELS}=native`, but {problem}.") from None
         warnings.warn(
-            f"qdist computes without its native kernels, many times slower: {problem}. "
-            f"Set `{settings.KERNELS}=jax` to hide this.",
-            stacklevel=2,
+            f"qdist computes without {name}, many times slower: {problem}. Set `{settings.KERNELS}=jax` to hide this.",
+            stacklevel=3,
         )
         return False
     return True
@@ -42,10 +65,17 @@ def is_used() -> bool:
 
 def must_compile() -> bool:
     """Whether the next use of native kernels compiles them first."""
-    try:
-        return settings.chosen() != "jax" and not has_accelerator() and not build.where("host").exists()
-    except build.BuildError:
+    if settings.chosen() == "jax":
         return False
+    return not _is_built(lambda: build.where("host")) or (capability() is not None and not _is_built(_where_in_cuda))
+
+
+def _is_built(where: Callable[[], Path]) -> bool:
+    """Whether a library is there, or cannot be made."""
+    try:
+        return where().exists()
+    except build.BuildError:
+        return True
 
 
 @cache
@@ -59,27 +89,45 @@ def has_accelerator() -> bool:
 
 
 @cache
+def capability() -> str | None:
+    """The compute capability, such as "9.0", of the GPU that JAX computes on, if it is one that runs CUDA."""
+    if not has_accelerator():
+        return None
+    import jax
+
+    found = str(getattr(jax.devices()[0], "compute_capability", ""))
+    return found if re.fullmatch(r"\d+\.\d+", found) else None
+
+
+def _is_on_device(vector: Any) -> bool:
+    return is_jax(vector) and next(iter(vector.devices())).platform != "cpu"
+
+
+@cache
 def _host() -> Any:
     return ctypes.CDLL(str(build.library("host")))
 
 
-def run(vector: Any, bits: int, code: np.ndarray, numbers: np.ndarray) -> Any:
+def run(vector: Any, program: Program) -> Any:
     """Run a program on each of the vectors of 2^bits entries that lie in a contiguous array, in place.
 
     Args:
         vector: float32 or float64, shape (…, 2^bits), NumPy's or JAX's; it must not be used again.
-        bits: Of the index of one vector.
-        code: int32; `sources/passes.h` says what it holds.
-        numbers: Matrices and factors, in the precision of `vector`.
+        program: What to do.
 
     Returns:
         `vector`, or where JAX says that it is now.
     """
     if not is_jax(vector):
-        call(_host(), vector, bits, code, numbers)
+        call(_host(), vector, program.bits, *program.encoded(vector.dtype))
         return vector
     with precision_of(vector):
-        return _in_xla()(vector, _padded(code), _padded(numbers), bits=bits, threads=settings.threads())
+        if _is_on_device(vector):
+            for launch in program.encoded(vector.dtype, cuda.launches):
+                vector = _in_cuda()(vector, launch.code, launch.numbers, tile_bits=launch.tile_bits)
+            return vector
+        code, numbers = map(_padded, program.encoded(vector.dtype))
+        return _in_xla()(vector, code, numbers, bits=program.bits, threads=settings.threads())
 
 
 def call(library: Any, vector: np.ndarray, bits: int, code: np.ndarray, numbers: np.ndarray) -> None:
@@ -157,21 +205,45 @@ def _pointers(addresses: Iterable[int | None]) -> Any:
 
 @cache
 def _in_xla() -> Callable[..., Any]:
-    """A call of XLA, in place. Programs are padded to powers of two: few shapes are compiled."""
+    """A call of XLA on a processor, in place. Programs are padded to powers of two: few shapes are compiled."""
     import jax
 
-    library = ctypes.CDLL(str(build.library("xla", includes=(jax.ffi.include_dir(),))))
+    return _handlers(build.library("xla", includes=(jax.ffi.include_dir(),)), "qdist_passes", "cpu")
+
+
+@cache
+def _in_cuda() -> Callable[..., Any]:
+    """A call of XLA on a GPU, in place: one pass. All programs have the same few shapes."""
+    return _handlers(build.library(**_cuda_library()), "qdist_tiles", "CUDA")
+
+
+def _where_in_cuda() -> Path:
+    return build.where(**_cuda_library())
+
+
+def _cuda_library() -> dict[str, Any]:
+    import jax
+
+    machine = build.cuda_machine(capability() or "")
+    return {"name": "cuda", "includes": (jax.ffi.include_dir(),), "machine": machine}
+
+
+def _handlers(path: Path, name: str, platform: str) -> Callable[..., Any]:
+    """A jitted call of a library's handlers that overwrites its first argument; the others are read."""
+    import jax
+
+    library = ctypes.CDLL(str(path))
     for suffix in SUFFIXES.values():
-        handler = jax.ffi.pycapsule(getattr(library, f"qdist_passes_{suffix}"))
-        jax.ffi.register_ffi_target(f"qdist_passes_{suffix}", handler, platform="cpu")
+        handler = jax.ffi.pycapsule(getattr(library, f"{name}_{suffix}"))
+        jax.ffi.register_ffi_target(f"{name}_{suffix}", handler, platform=platform)
 
-    def call(vector: Any, code: Any, numbers: Any, bits: int, threads: int) -> Any:
-        target = f"qdist_passes_{SUFFIXES[np.dtype(vector.dtype)]}"
+    def call(vector: Any, code: Any, numbers: Any, **attributes: int) -> Any:
         result = jax.ShapeDtypeStruct(vector.shape, vector.dtype)
+        target = f"{name}_{SUFFIXES[np.dtype(vector.dtype)]}"
         function = jax.ffi.ffi_call(target, result, input_output_aliases={0: 0})
-        return function(vector, code, numbers, bits=np.int32(bits), threads=np.int32(threads))
+        return function(vector, code, numbers, **{key: np.int32(value) for key, value in attributes.items()})
 
-    return jax.jit(call, static_argnames=("bits", "threads"), donate_argnames=("vector",))
+    return jax.jit(call, static_argnames=("bits", "threads", "tile_bits"), donate_argnames=("vector",))
 
 
 def _padded(array: np.ndarray) -> np.ndarray:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from qdist_kernels import native
-from qdist_kernels.namespace import is_jax, is_traced
+from qdist_kernels.namespace import is_jax
 from qdist_kernels.program import Program
-from qdist_kernels.transfer import scale, settle, update
+from qdist_kernels.transfer import placed, scale, settle, update
 
 
 def run_passes(vector: Any, program: Program) -> Any:
@@ -15,8 +15,8 @@ def run_passes(vector: Any, program: Program) -> Any:
 
     v'[…, a, …] = Σ_b W[a, b] v[…, b, …] for each step W, one after another
 
-    With native kernels, one call for all passes; a tile is read from memory once. Otherwise, and for batches on the
-    host, step by step, by `update` and `scale`; derivatives go through those.
+    With native kernels a tile is read from memory once a pass. Otherwise, and for batches on the host, step by step, by
+    `update` and `scale`; derivatives go through those.
 
     Args:
         vector: Shape (2^bits,) or (batch, 2^bits).
@@ -25,9 +25,10 @@ def run_passes(vector: Any, program: Program) -> Any:
     Returns:
         The shape of `vector`.
     """
+    vector = placed(vector)
     is_batch_on_host = vector.ndim == 2 and not is_jax(vector)
-    if not is_batch_on_host and not is_traced(vector) and native.is_used():
-        return native.run(vector, program.bits, *program.encoded(vector.dtype))
+    if not is_batch_on_host and native.is_used_for(vector, program.bits):
+        return native.run(vector, program)
     for step in program.steps:
         axes = tuple(program.bits - 1 - bit for bit in step.bits)
         numbers = np.asarray(step.numbers, vector.dtype)

@@ -5,7 +5,7 @@ import platform
 from pathlib import Path
 
 KERNELS = "QDIST_KERNELS"
-"""`native` or `jax`; unless it is set, native kernels are used where they can be compiled."""
+"""`native` or `jax`; unless it is set, native kernels are used where they can be compiled, on processors and GPUs."""
 
 
 def chosen() -> str:
@@ -27,6 +27,13 @@ def threads() -> int:
 def compilers() -> tuple[str, ...]:
     """C++ compilers in the order in which they are looked for."""
     return tuple(name for name in (os.environ.get("CXX", ""), "g++", "clang++", "c++") if name)
+
+
+def cuda_compilers() -> tuple[str, ...]:
+    """CUDA compilers in the order in which they are looked for."""
+    home = os.environ.get("CUDA_HOME", "")
+    found = (os.environ.get("NVCC", ""), "nvcc", home and f"{home}/bin/nvcc", "/usr/local/cuda/bin/nvcc")
+    return tuple(name for name in found if name)
 
 
 def cache_folder() -> Path:

@@ -2,8 +2,8 @@
 
 A vector is a flat array whose last axis has prod(dims) entries, one digit per entry of `dims`; leading axes, if any,
 are a batch. Every function runs in NumPy or JAX, whichever its arguments are. NumPy's arrays stay on the host where
-native kernels are used; else those of more than `HOST_ENTRIES` entries go to the device: smaller ones are cheaper on
-the host than one dispatch, and cost no compilation.
+native kernels are used; without those, or with an accelerator, those of more than `HOST_ENTRIES` entries go to the
+device: smaller ones are cheaper on the host than one dispatch, and cost no compilation.
 """
 
 import math
@@ -17,10 +17,10 @@ from qdist_kernels import batches, native
 from qdist_kernels.batches import Entries
 from qdist_kernels.memory import empty, grow
 from qdist_kernels.namespace import is_concrete_jax, is_jax, is_traced, matmul, precision_of
-from qdist_kernels.program import LARGEST_STEP, Step, bits_of, one_step
+from qdist_kernels.program import LARGEST_STEP, ON_CUDA, ON_HOST, Step, Tiles, bits_of, one_step
 
 HOST_ENTRIES = 4**10
-"""Vectors with at most this many entries (batch included) stay in NumPy without native kernels. On two cores at 4¹⁰
+"""Vectors with at most this many entries (batch included) stay in NumPy wherever they could go. On two cores at 4¹⁰
 entries NumPy takes 0.7–3.7 ms a contraction and a jitted one 0.9–2.3 ms, plus 70–90 ms to compile each position."""
 
 NATIVE_ENTRIES = 2**10
@@ -35,7 +35,17 @@ GPU_TILE = 2**22
 
 def stays_on_host(entries: int) -> bool:
     """Whether a NumPy array with this many entries (batch included) is better left where it is."""
-    return entries <= HOST_ENTRIES or native.is_used()
+    return entries <= HOST_ENTRIES or (native.is_used() and not native.has_accelerator())
+
+
+def placed(vector: Any) -> Any:
+    """A vector where it is best computed with: a large array of NumPy's goes to an accelerator."""
+    return vector if is_jax(vector) or stays_on_host(vector.size) else _on_device(vector)
+
+
+def tiles_for(entries: int) -> Tiles:
+    """How a vector with this many entries is cut into tiles, by where it is best computed with."""
+    return ON_CUDA if not stays_on_host(entries) and native.has_accelerator() else ON_HOST
 
 
 def view(dims: tuple[int, ...], axes: tuple[int, ...]) -> tuple[list[int], list[int]]:
@@ -195,19 +205,29 @@ def update(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, 
     is_entries = isinstance(matrix, Entries)
     if is_entries or (lead and not is_jax(vector) and not is_jax(matrix) and stays_on_host(vector.size)):
         return batches.replace(np.asarray(vector), matrix, dims=dims, axes=axes)
+    if not is_jax(matrix):
+        vector = placed(vector)
+        done = _by_native(vector, matrix, dims, axes)
+        if done is not None:
+            return done
     dims, axes = (*lead, *dims), tuple(a + len(lead) for a in axes)
     if is_traced(vector) or is_traced(matrix):
         front = _contract(vector.reshape(-1), matrix, dims, axes)
         order = [*axes, *(k for k in range(len(dims)) if k not in axes)]
         return front.reshape([dims[k] for k in order]).transpose(np.argsort(order)).reshape(*lead, -1)
-    bits, chosen = bits_of(dims[len(lead) :], [a - len(lead) for a in axes])
-    if vector.size > NATIVE_ENTRIES and len(chosen) <= LARGEST_STEP and not is_jax(matrix) and native.is_used():
-        program = one_step(Step(chosen, matrix), bits, vector.dtype.itemsize)
-        return native.run(vector, bits, *program.encoded(vector.dtype))
-    if is_jax(vector) or is_jax(matrix) or not stays_on_host(vector.size):
+    if is_jax(vector) or is_jax(matrix):
         return _compiled_in_place()(_on_device(vector), matrix, dims=dims, axes=axes)
     _update_on_host(vector.reshape(-1), matrix, dims, axes)
     return vector
+
+
+def _by_native(vector: Any, numbers: np.ndarray, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    """The vector with a matrix, or with factors, on some digits, in place; nothing if native kernels do not do it."""
+    bits, chosen = bits_of(dims, axes)
+    is_long = vector.size > NATIVE_ENTRIES
+    if not is_long or len(chosen) > LARGEST_STEP or not native.is_used_for(vector, bits):
+        return None
+    return native.run(vector, one_step(Step(chosen, numbers), bits, vector.dtype.itemsize, tiles_for(vector.size)))
 
 
 def _boxes(tile: list[int], counts: list[int]) -> Iterator[tuple[slice, ...]]:
@@ -267,7 +287,8 @@ def scale(vector: Any, factors: Any, *, dims: tuple[int, ...], axes: tuple[int, 
         axes: Which digits, ascending.
     """
     if is_concrete_jax(vector):
-        return _compiled_scale()(vector, factors, dims=dims, axes=axes)
+        done = None if is_jax(factors) else _by_native(vector, factors, dims, axes)
+        return _compiled_scale()(vector, factors, dims=dims, axes=axes) if done is None else done
     if is_jax(vector) or is_jax(factors):
         return _scaled(vector, factors, dims, axes)
     shape, spread = _spread(factors, dims, axes)

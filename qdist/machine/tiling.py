@@ -11,20 +11,11 @@ import numpy as np
 
 from qdist.machine.plan import Draw, Merge, Operation, Passes, Plan, Read, Scale, Stop, Transfer, batched_by
 from qdist_kernels import Pass, Program, Step
-from qdist_kernels.program import LARGEST_STEP, TILE_BYTES, bits_of
+from qdist_kernels.program import LARGEST_STEP, Tiles, bits_of
+from qdist_kernels.transfer import tiles_for
 
-ROW_BITS = (4, 6, 8)
-"""The lowest bits are in every tile: so many neighbors in memory. Longer rows are read faster, shorter ones leave more
-bits to choose. At least a cache line."""
-
-READING = {4: 4.0, 6: 2.0, 8: 1.7}
-"""Reading a tile and writing it back, in dense steps on it that take as long, by the bits of a row (measured)."""
-
-WHOLE_BITS = 14
-"""Vectors of at most this many bits are one tile: cores would wait for each other longer than they compute."""
-
-PARTS_BITS = 2
-"""Larger vectors have at least four tiles, for the cores to share."""
+AHEAD = 64
+"""Steps that wait and are looked at when the tile of a pass is chosen."""
 
 
 def tiled(plan: Plan) -> Plan:
@@ -98,28 +89,37 @@ def _slots(operation: Operation) -> list[int]:
 
 
 def _grouped(slot: int, works: list[_Work], itemsize: int) -> Iterator[Operation]:
-    """One operation for all; a single one stays as it is."""
-    if len(works) == 1 and works[0].bits <= WHOLE_BITS:
+    """One operation for all; a single one stays as it is if its vector is one tile."""
+    if not works:
+        return
+    bits = works[0].bits
+    tiles = tiles_for(2**bits)
+    if len(works) == 1 and bits <= tiles.whole_bits:
         yield works[0].operation
-    elif works:
-        bits = works[0].bits
-        passes = tuple(passes_of([work.step for work in works], bits, itemsize))
+    else:
+        passes = tuple(passes_of([work.step for work in works], bits, itemsize, tiles))
         yield Passes(slot, Program(bits, passes), len(works))
 
 
-def passes_of(steps: Sequence[Step], bits: int, itemsize: int) -> Iterator[Pass]:
+def passes_of(steps: Sequence[Step], bits: int, itemsize: int, tiles: Tiles) -> Iterator[Pass]:
     """Group steps into passes.
 
     Args:
         steps: In an order in which they may be done.
         bits: Of the vector's index.
         itemsize: Bytes of a number.
+        tiles: How the vector is cut.
     """
-    size = tile_bits(bits, itemsize)
+    size = tiles.bits(bits, itemsize)
     left = list(steps)
     while left:
-        choices = [(row, _next_pass(left, set(range(min(row, size))), size)) for row in ROW_BITS]
-        _, (tile, taken, left) = min(choices, key=lambda choice: READING[choice[0]] / len(choice[1][1]))
+        choices = [
+            (reading, _next_pass(left, tile, size))
+            for row, reading in tiles.reading.items()
+            for tile in _beginnings(left[:AHEAD], set(range(min(row, size))), size, tiles.beginnings)
+        ]
+        able = (choice for choice in choices if choice[1][1])
+        _, (tile, taken, left) = min(able, key=lambda choice: choice[0] / len(choice[1][1]))
         # Bits that no step needs make a tile's rows longer.
         spare = (bit for bit in range(bits) if bit not in tile)
         while len(tile) < size:
@@ -127,15 +127,42 @@ def passes_of(steps: Sequence[Step], bits: int, itemsize: int) -> Iterator[Pass]
         yield Pass(tuple(sorted(tile)), tuple(taken))
 
 
-def tile_bits(bits: int, itemsize: int) -> int:
-    """Bits of a tile of a vector that has 2^bits entries."""
-    if bits <= WHOLE_BITS:
-        return bits
-    return min(bits - PARTS_BITS, (TILE_BYTES // itemsize).bit_length() - 1)
+def _beginnings(steps: list[Step], rows: set[int], size: int, most: int) -> Iterator[set[int]]:
+    """Tiles to choose from: one that takes steps as they come, and for each of the first ones another around it.
+
+    Those grow by the bits of the step that lets the most steps in for each new bit.
+    """
+    yield rows
+    everywhere = [set(step.bits) for step in steps]
+    for first in _inside(everywhere, set())[1][:most]:
+        tile = rows | first
+        while len(tile) <= size:
+            inside, next_ones = _inside(everywhere, tile)
+            wider = [tile | bits for bits in next_ones if len(tile | bits) <= size]
+            if not wider:
+                yield tile
+                break
+            tile = max(wider, key=lambda each: (_inside(everywhere, each)[0] - inside) / (len(each) - len(tile)))
+
+
+def _inside(steps: list[set[int]], tile: set[int]) -> tuple[int, list[set[int]]]:
+    """How many steps can be done in a tile, and those that would be next in a larger one."""
+    blocked: set[int] = set()
+    count, next_ones = 0, []
+    for bits in steps:
+        is_free = blocked.isdisjoint(bits)
+        if is_free and bits <= tile:
+            count += 1
+            continue
+        if is_free:
+            next_ones.append(bits)
+        blocked |= bits
+    return count, next_ones
 
 
 def _next_pass(steps: list[Step], tile: set[int], size: int) -> tuple[set[int], list[Step], list[Step]]:
-    """The first step that waits, and all that fit beside it; the tile, those steps, and those that are left."""
+    """All steps that fit as they come; the tile that has grown to hold them, those steps, and those that are left."""
+    tile = set(tile)
     blocked: set[int] = set()
     taken, left = [], []
     for step in steps:

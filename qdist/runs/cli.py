@@ -249,10 +249,11 @@ def _choose_kernels() -> None:
     os.environ.update({name: value for name, value in settings.of_jax().items() if name not in os.environ})
     try:
         if native.must_compile():
-            _tell("Compiling the kernels for this machine: some 20 seconds, once.")
+            _tell("Compiling the kernels for this machine: up to a minute, once.")
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             native.is_used()
+            native.is_used_on_gpu()
     except ValueError as problem:
         raise QdistError(str(problem)) from None
     for warning in said:

@@ -9,7 +9,12 @@ from qdist_kernels import native, settings
 def kernel_set(request, monkeypatch):
     """Both, one after the other."""
     monkeypatch.setenv(settings.KERNELS, request.param)
-    native.is_used.cache_clear()
+    _forget()
     yield request.param
     monkeypatch.undo()
-    native.is_used.cache_clear()
+    _forget()
+
+
+def _forget():
+    for question in (native.is_used, native.is_used_on_gpu):
+        question.cache_clear()

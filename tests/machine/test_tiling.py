@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qdist.machine.plan import Keep, Merge, Passes, Stop, Transfer
-from qdist.machine.tiling import passes_of, tile_bits, tiled
+from qdist.machine.tiling import passes_of, tiled
 from qdist_kernels import Step
+from qdist_kernels.program import ON_CUDA, ON_HOST
 from tests.machine.plans import plan_of
 
 
@@ -22,15 +23,16 @@ def brickwork(qubits, depth):
     return [step(digits[a] + digits[b], number) for number, (a, b) in enumerate(pairs)]
 
 
-@given(st.integers(3, 22), st.lists(st.lists(st.integers(0, 21), min_size=1, max_size=4, unique=True), max_size=30))
-def test_steps_on_the_same_bits_keep_their_order_and_fit_their_tile(bits, chosen):
+@pytest.mark.parametrize("tiles", [ON_HOST, ON_CUDA], ids=["host", "CUDA"])
+@given(st.integers(3, 22), st.lists(st.lists(st.integers(0, 21), min_size=1, max_size=6, unique=True), max_size=30))
+def test_steps_on_the_same_bits_keep_their_order_and_fit_their_tile(tiles, bits, chosen):
     steps = [step({bit % bits for bit in each}, number) for number, each in enumerate(chosen)]
-    passes = list(passes_of(steps, bits, 4))
+    passes = list(passes_of(steps, bits, 4, tiles))
     order = [int(each.numbers[0]) for one in passes for each in one.steps]
     assert sorted(order) == list(range(len(steps)))
     for one in passes:
         assert list(one.tile) == sorted(set(one.tile))
-        assert len(one.tile) == tile_bits(bits, 4)
+        assert len(one.tile) == tiles.bits(bits, 4)
         assert all(set(each.bits) <= set(one.tile) for each in one.steps)
     for bit in range(bits):
         on_it = [number for number in order if bit in steps[number].bits]
@@ -41,8 +43,16 @@ def test_steps_on_the_same_bits_keep_their_order_and_fit_their_tile(bits, chosen
 @pytest.mark.parametrize("itemsize", [4, 8])
 def test_three_or_more_operations_of_a_brickwork_share_a_pass(qubits, itemsize):
     steps = brickwork(qubits, 10)[:32]
-    passes = list(passes_of(steps, 2 * qubits, itemsize))
+    passes = list(passes_of(steps, 2 * qubits, itemsize, ON_HOST))
     assert len(steps) >= 3 * len(passes)
+
+
+@pytest.mark.parametrize("depth", [4, 10, 20])
+@pytest.mark.parametrize("qubits", range(12, 18))
+def test_four_or_more_operations_of_a_brickwork_share_a_pass_on_a_gpu(qubits, depth):
+    steps = brickwork(qubits, depth)
+    passes = list(passes_of(steps, 2 * qubits, 4, ON_CUDA))
+    assert len(steps) >= (4 if depth < 10 else 5) * len(passes)
 
 
 def transfer(slot, axes, value):

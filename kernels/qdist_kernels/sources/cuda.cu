@@ -1,0 +1,77 @@
+// The passes for vectors that JAX owns on a GPU: XLA's calling convention, on the stream that XLA computes on, in place.
+
+#include <algorithm>
+#include <string>
+
+#include "tiles.h"
+#include "xla/ffi/api/ffi.h"
+
+namespace ffi = xla::ffi;
+
+namespace {
+
+struct Team {
+  qdist::Spot own;
+
+  template <class Each>
+  __device__ __forceinline__ void each(Each&& work) {
+    work(static_cast<int>(threadIdx.x), own);
+    __syncthreads();
+  }
+};
+
+template <class T>
+__global__ void __launch_bounds__(qdist::kThreads, qdist::kBlocks) pass_over_tiles(qdist::Pass<T> pass) {
+  extern __shared__ __align__(16) unsigned char memory[];
+  Team team;
+  qdist::run_block(team, pass, memory, blockIdx.x, gridDim.x);
+}
+
+// As many blocks as can run at the same time, each with many tiles: what a block prepares is prepared once.
+template <class T>
+cudaError_t launch(cudaStream_t stream, const qdist::Pass<T>& pass) {
+  const int64_t bytes = pass.shared_bytes();
+  int device = 0, processors = 0, blocks = 0;
+  cudaError_t problem = cudaGetDevice(&device);
+  if (!problem) problem = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+  if (!problem)
+    problem = cudaFuncSetAttribute(pass_over_tiles<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
+  if (!problem)
+    problem =
+        cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, pass_over_tiles<T>, qdist::kThreads, size_t(bytes));
+  if (problem) return problem;
+  const int64_t grid = std::min<int64_t>(pass.tiles, int64_t{processors} * std::max(1, blocks));
+  pass_over_tiles<T><<<static_cast<unsigned>(grid), qdist::kThreads, bytes, stream>>>(pass);
+  return cudaGetLastError();
+}
+
+template <ffi::DataType kType>
+ffi::Error run(cudaStream_t stream, ffi::Buffer<kType> vector, ffi::Buffer<ffi::S32> code, ffi::Buffer<kType> numbers,
+               int32_t tile_bits, ffi::ResultBuffer<kType> result) {
+  using T = ffi::NativeType<kType>;
+  T* data = result->typed_data();
+  cudaError_t problem = cudaSuccess;
+  if (data != vector.typed_data())  // XLA may decline to alias
+    problem = cudaMemcpyAsync(data, vector.typed_data(), vector.size_bytes(), cudaMemcpyDeviceToDevice, stream);
+  if (!problem)
+    problem = launch<T>(stream, {data, static_cast<int64_t>(vector.element_count()) >> tile_bits, code.typed_data(),
+                                 numbers.typed_data(), tile_bits, static_cast<int>(code.element_count()),
+                                 static_cast<int>(numbers.element_count())});
+  return problem ? ffi::Error::Internal(std::string("a pass over tiles failed: ") + cudaGetErrorString(problem))
+                 : ffi::Error::Success();
+}
+
+}  // namespace
+
+#define QDIST_TILES(name, type)                                                                      \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(name, run<type>,                                                     \
+                                ffi::Ffi::Bind()                                                     \
+                                    .Ctx<ffi::PlatformStream<cudaStream_t>>()                        \
+                                    .Arg<ffi::Buffer<type>>()                                        \
+                                    .Arg<ffi::Buffer<ffi::S32>>()                                    \
+                                    .Arg<ffi::Buffer<type>>()                                        \
+                                    .Attr<int32_t>("tile_bits")                                      \
+                                    .Ret<ffi::Buffer<type>>())
+
+QDIST_TILES(qdist_tiles_f32, ffi::F32);
+QDIST_TILES(qdist_tiles_f64, ffi::F64);

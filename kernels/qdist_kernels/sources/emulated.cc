@@ -1,0 +1,47 @@
+// The kernel of GPUs on a CPU, thread after thread, for tests.
+
+#include <vector>
+
+#include "tiles.h"
+
+namespace {
+
+// A block's threads, in either order: where they do not get in each other's way, it does not matter.
+struct Team {
+  bool backwards;
+  std::vector<qdist::Spot> own = std::vector<qdist::Spot>(qdist::kThreads);
+
+  template <class Each>
+  void each(Each&& work) {
+    for (int k = 0; k < qdist::kThreads; ++k) {
+      const int thread = backwards ? qdist::kThreads - 1 - k : k;
+      work(thread, own[thread]);
+    }
+  }
+};
+
+template <class T>
+void run(const qdist::Pass<T>& pass, bool backwards) {
+  constexpr int64_t kGrid = 3;
+  for (int64_t block = 0; block < kGrid; ++block) {
+    std::vector<qdist::Chunk<unsigned char>> memory(pass.shared_bytes() / 16 + 1);
+    Team team{backwards};
+    qdist::run_block(team, pass, memory.data()->entry, block, kGrid);
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+void qdist_tiles_f32(float* vector, int64_t tiles, const int32_t* code, const float* numbers, int32_t tile_bits,
+                     int32_t codes, int32_t count, int32_t backwards) {
+  run<float>({vector, tiles, code, numbers, tile_bits, codes, count}, backwards);
+}
+
+void qdist_tiles_f64(double* vector, int64_t tiles, const int32_t* code, const double* numbers, int32_t tile_bits,
+                     int32_t codes, int32_t count, int32_t backwards) {
+  run<double>({vector, tiles, code, numbers, tile_bits, codes, count}, backwards);
+}
+
+}  // extern "C"
