@@ -92,21 +92,19 @@ def _divided(each: Pass, itemsize: int) -> Iterator[Pass]:
 
 def _launch(each: Pass, dtype: np.dtype) -> Launch:
     size, gaps = len(each.tile), _gaps(each.tile)
-    at = addresses(size, dtype.itemsize)
-    code = [len(each.steps), len(gaps), 0, 0, *(part for gap in gaps for part in gap), *at, *each.tile]
+    code = [len(each.steps), len(gaps), 0, 0, *(part for gap in gaps for part in gap)]
+    code += [*addresses(size, dtype.itemsize), *each.tile]
     code += [0] * (_head(each.tile) - len(code))
+    place = {bit: k for k, bit in enumerate(each.tile)}
     numbers: list[np.ndarray] = []
     used = 0
     for step in each.steps:
-        address = {bit: at[k] for k, bit in enumerate(each.tile)}
-        own = [address.pop(bit) for bit in reversed(step.bits)]
-        rows = _sums(own)
+        rows, lanes = _addressed(tuple(place[bit] for bit in step.bits), size, dtype.itemsize)
         matrix = np.asarray(step.numbers, dtype)
         factors, sources = _monomial(matrix)
-        is_dense = factors is None
-        record = [*rows, *([] if is_dense else rows[sources]), *_lanes_first(list(address.values()), dtype.itemsize)]
+        record = [*rows.tolist(), *([] if factors is None else rows[sources].tolist()), *lanes]
         record += [0] * (-len(record) % 4)
-        code += [int(is_dense), len(step.bits), used, len(record), *map(int, record)]
+        code += [int(factors is None), len(step.bits), used, len(record), *record]
         kept = (matrix if factors is None else factors).reshape(-1)
         numbers.append(np.pad(kept, (0, _rounded(kept.size) - kept.size)))
         used += numbers[-1].size
@@ -114,6 +112,14 @@ def _launch(each: Pass, dtype: np.dtype) -> Launch:
     padded = np.zeros(length, dtype)
     padded[:used] = np.concatenate(numbers)
     return Launch(size, np.array(code + [0] * (CODE - len(code)), np.int32), padded)
+
+
+@cache
+def _addressed(places: tuple[int, ...], size: int, itemsize: int) -> tuple[np.ndarray, list[int]]:
+    """Addresses of the rows of a step on these bits of a tile, and those of the tile's other bits, lanes' first."""
+    at = addresses(size, itemsize)
+    rest = [part for place, part in enumerate(at) if place not in places]
+    return _sums([at[place] for place in reversed(places)]), _lanes_first(rest, itemsize)
 
 
 def _head(tile: Sequence[int]) -> int:

@@ -17,11 +17,10 @@ from qdist_kernels.native import SUFFIXES
 from qdist_kernels.program import ON_CUDA, one_step
 from tests.kernels.programs import expected, random_program
 
-TOLERANCE = {np.dtype(np.float32): 3e-5, np.dtype(np.float64): 1e-12}
+TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 4e-14}
+"""Of the largest entry, after some tens of steps."""
 DTYPES = [np.float32, np.float64]
 LARGEST_TILE = {dtype: ON_CUDA.bits(34, np.dtype(dtype).itemsize) for dtype in DTYPES}
-REGISTERS = 65536
-"""Of a multiprocessor, since 2012."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +43,7 @@ def emulated():
 def check(emulated, vector, program):
     wanted = expected(vector, program)
     found = emulated(vector.copy(), program)
-    assert np.allclose(found, wanted, atol=TOLERANCE[vector.dtype])
+    assert np.allclose(found, wanted, atol=TOLERANCE[vector.dtype] * np.abs(wanted).max())
     assert np.array_equal(emulated(vector, program, backwards=True), found)
 
 
@@ -103,9 +102,8 @@ def test_passes_of_many_steps_and_those_that_were_planned_for_other_tiles(steps,
         check(emulated, rng.normal(size=2**bits).astype(dtype), program)
         low = tuple(range(ON_CUDA.bits(bits, np.dtype(dtype).itemsize)))
         inside = random_program(len(low), rng, passes=1, steps=steps).steps
-        check(
-            emulated, rng.normal(size=2**bits).astype(dtype), kernels.Program(bits, (kernels.Pass(low, tuple(inside)),))
-        )
+        whole = kernels.Program(bits, (kernels.Pass(low, inside),))
+        check(emulated, rng.normal(size=2**bits).astype(dtype), whole)
 
 
 def banks(parts, dtype):
@@ -121,27 +119,20 @@ def banks(parts, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_lanes_never_meet_in_a_bank_whichever_bits_a_step_has(dtype):
-    itemsize = np.dtype(dtype).itemsize
-    for size in range(ON_CUDA.least_bits, LARGEST_TILE[dtype] + 1):
-        at = cuda.addresses(size, itemsize)
-        assert sorted(cuda._sums(at)) == list(range(2**size))
-        for chosen in itertools.combinations(range(size), 4):
-            rest = [part for bit, part in enumerate(at) if bit not in chosen]
-            assert banks(cuda._lanes_first(rest, itemsize), dtype) == 1
-        # A tile is loaded and stored by lanes that are chunks of 16 bytes apart.
-        chunk = {4: 2, 8: 1}[itemsize]
-        assert banks(at[chunk:], dtype) == 1
+def test_lanes_do_not_meet_in_a_bank_whichever_bits_a_step_has(dtype):
+    size, itemsize = LARGEST_TILE[dtype], np.dtype(dtype).itemsize
+    for count in range(1, 7):
+        for places in itertools.combinations(range(size), count):
+            _, lanes = cuda._addressed(places[::-1], size, itemsize)
+            assert banks(lanes, dtype) <= (1 if count < 6 else 2)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_steps_of_up_to_six_bits_keep_two_lanes_in_a_bank_at_most(dtype):
-    size, itemsize = LARGEST_TILE[dtype], np.dtype(dtype).itemsize
-    at = cuda.addresses(size, itemsize)
-    for count in (1, 2, 3, 5, 6):
-        for chosen in itertools.combinations(range(size), count):
-            rest = [part for bit, part in enumerate(at) if bit not in chosen]
-            assert banks(cuda._lanes_first(rest, itemsize), dtype) <= (1 if count < 6 else 2)
+def test_tiles_of_any_size_are_loaded_and_stored_without_meeting_in_a_bank(dtype):
+    for size in range(ON_CUDA.least_bits, LARGEST_TILE[dtype] + 1):
+        at = cuda.addresses(size, np.dtype(dtype).itemsize)
+        assert sorted(cuda._sums(at)) == list(range(2**size))
+        assert banks(at[{4: 2, 8: 1}[np.dtype(dtype).itemsize] :], dtype) == 1
 
 
 def test_a_pass_of_eight_operations_leaves_room_for_three_blocks():

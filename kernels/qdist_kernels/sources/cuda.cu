@@ -34,14 +34,15 @@ cudaError_t launch(cudaStream_t stream, const qdist::Pass<T>& pass) {
   int device = 0, processors = 0, blocks = 0;
   cudaError_t problem = cudaGetDevice(&device);
   if (!problem) problem = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+  auto* kernel = pass_over_tiles<T>;
+  if (!problem) problem = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
+  if (!problem)  // the first cache is not used
+    problem = cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
   if (!problem)
-    problem = cudaFuncSetAttribute(pass_over_tiles<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
-  if (!problem)
-    problem =
-        cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, pass_over_tiles<T>, qdist::kThreads, size_t(bytes));
+    problem = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, qdist::kThreads, size_t(bytes));
   if (problem) return problem;
   const int64_t grid = std::min<int64_t>(pass.tiles, int64_t{processors} * std::max(1, blocks));
-  pass_over_tiles<T><<<static_cast<unsigned>(grid), qdist::kThreads, bytes, stream>>>(pass);
+  kernel<<<static_cast<unsigned>(grid), qdist::kThreads, bytes, stream>>>(pass);
   return cudaGetLastError();
 }
 

@@ -202,14 +202,15 @@ QDIST_HOST_TOO constexpr int at_most(int value, int limit) { return value < limi
 QDIST_HOST_TOO constexpr int at_least(int value, int limit) { return value > limit ? value : limit; }
 QDIST_HOST_TOO constexpr int log2_of(int value) { return value <= 1 ? 0 : 1 + log2_of(value / 2); }
 
-// Groups of 2^Count entries that a thread multiplies at a time: 64 registers of entries, and 8 sums that hide the latency
-// of a product.
+// Groups of 2^Count entries that a thread multiplies at a time: 64 registers of entries if it can, and 8 sums that hide
+// the latency of a product; fewer where a group is so large that registers would be spilled.
 template <class T, int Count>
 struct Shape {
   static constexpr int kRows = 1 << Count;
   static constexpr int kTogether = at_most(8, at_least(1, 256 / static_cast<int>(sizeof(T)) / kRows));
   static constexpr int kTogetherBits = log2_of(kTogether);
-  static constexpr int kBlock = at_most(kRows, 8 / kTogether);
+  static constexpr int kSums = Count == 6 ? 16 / static_cast<int>(sizeof(T)) : 8;
+  static constexpr int kBlock = at_most(kRows, kSums / kTogether);
 };
 
 template <int Count, class T>
