@@ -18,11 +18,13 @@
 #define QDIST_DEVICE __device__ __forceinline__
 #define QDIST_HOST_TOO __host__ __device__ __forceinline__
 #define QDIST_UNROLL _Pragma("unroll")
+#define QDIST_BY_FOUR _Pragma("unroll 4")
 #define QDIST_ROLLED _Pragma("unroll 1")
 #else
 #define QDIST_DEVICE inline
 #define QDIST_HOST_TOO inline
 #define QDIST_UNROLL
+#define QDIST_BY_FOUR
 #define QDIST_ROLLED
 #endif
 
@@ -161,40 +163,40 @@ QDIST_DEVICE int64_t beginning(const int32_t* code, int64_t number) {
   return number;
 }
 
+// Some rounds, all of which are asked for before the first one is needed.
+template <int Rounds, class T>
+QDIST_DEVICE void load(T* tile, const Spot* spots, const Spot& own, const T* from) {
+  Chunk<T> chunks[Rounds];
+  QDIST_UNROLL
+  for (int k = 0; k < Rounds; ++k) chunks[k] = fetched(from + own.place + spots[k].place);
+  QDIST_UNROLL
+  for (int k = 0; k < Rounds; ++k) {
+    const int32_t address = own.address ^ spots[k].address;
+    QDIST_UNROLL
+    for (int e = 0; e < Chunk<T>::kEntries; ++e) tile[address ^ e] = chunks[k].entry[e];
+  }
+}
+
 template <class T>
 QDIST_DEVICE void load(const Shared<T>& shared, const Pass<T>& pass, const Spot& own, const T* from) {
-  const int rounds = pass.rounds();
+  const int rounds = pass.rounds(), together = rounds - rounds % kAhead;
   QDIST_ROLLED
-  for (int first = 0; first < rounds; first += kAhead) {
-    Chunk<T> chunks[kAhead];
-    QDIST_UNROLL
-    for (int k = 0; k < kAhead; ++k)
-      if (first + k < rounds) chunks[k] = fetched(from + own.place + shared.spots[first + k].place);
-    QDIST_UNROLL
-    for (int k = 0; k < kAhead; ++k)
-      if (first + k < rounds) {
-        const int32_t address = own.address ^ shared.spots[first + k].address;
-        QDIST_UNROLL
-        for (int e = 0; e < Chunk<T>::kEntries; ++e) shared.tile[address ^ e] = chunks[k].entry[e];
-      }
-  }
+  for (int first = 0; first < together; first += kAhead) load<kAhead>(shared.tile, shared.spots + first, own, from);
+  QDIST_ROLLED
+  for (int first = together; first < rounds; ++first) load<1>(shared.tile, shared.spots + first, own, from);
 }
 
 template <class T>
 QDIST_DEVICE void store(const Shared<T>& shared, const Pass<T>& pass, const Spot& own, T* to) {
   const int rounds = pass.rounds();
-  QDIST_ROLLED
-  for (int first = 0; first < rounds; first += 4) {
+  QDIST_BY_FOUR
+  for (int k = 0; k < rounds; ++k) {
+    const Spot& spot = shared.spots[k];
+    const int32_t address = own.address ^ spot.address;
+    Chunk<T> chunk;
     QDIST_UNROLL
-    for (int k = 0; k < 4; ++k)
-      if (first + k < rounds) {
-        const Spot& spot = shared.spots[first + k];
-        const int32_t address = own.address ^ spot.address;
-        Chunk<T> chunk;
-        QDIST_UNROLL
-        for (int e = 0; e < Chunk<T>::kEntries; ++e) chunk.entry[e] = shared.tile[address ^ e];
-        written(to + own.place + spot.place, chunk);
-      }
+    for (int e = 0; e < Chunk<T>::kEntries; ++e) chunk.entry[e] = shared.tile[address ^ e];
+    written(to + own.place + spot.place, chunk);
   }
 }
 
@@ -209,7 +211,7 @@ struct Shape {
   static constexpr int kRows = 1 << Count;
   static constexpr int kTogether = at_most(8, at_least(1, 256 / static_cast<int>(sizeof(T)) / kRows));
   static constexpr int kTogetherBits = log2_of(kTogether);
-  static constexpr int kSums = Count == 6 ? 16 / static_cast<int>(sizeof(T)) : 8;
+  static constexpr int kSums = Count < 6 ? 8 : 8 / static_cast<int>(sizeof(T));
   static constexpr int kBlock = at_most(kRows, kSums / kTogether);
 };
 
