@@ -48,14 +48,14 @@ def is_fit(bits: int) -> bool:
 
 @cache
 def addresses(tile_bits: int, itemsize: int) -> tuple[int, ...]:
-    """Where the entries lie of whose index in a tile one bit is 1; that of any other one is the sum (XOR) of its bits'.
+    """Where the entries lie, in bytes, of whose index in a tile one bit is 1; others lie at the sum (XOR) of their bits'.
 
     Bit b lies in bank x^b, a remainder modulo the code's polynomial.
     """
     width, polynomial = BANKS[itemsize]
     bank, found = 1, []
     for bit in range(tile_bits):
-        found.append(bank | (1 << bit >> width << width))
+        found.append(itemsize * (bank | (1 << bit >> width << width)))
         bank <<= 1
         bank ^= polynomial * (bank >> width)
     return tuple(found)
@@ -162,11 +162,11 @@ def _monomial(matrix: np.ndarray) -> tuple[np.ndarray | None, Any]:
 
 def _lanes_first(parts: list[int], itemsize: int) -> list[int]:
     """Parts of addresses, those first that together reach all banks."""
-    width = BANKS[itemsize][0]
     chosen: list[int] = []
     reached = {0}
     for part in parts:
-        if part % 2**width not in reached:
+        bank = part // itemsize % 2 ** BANKS[itemsize][0]
+        if bank not in reached:
             chosen.append(part)
-            reached |= {bank ^ part % 2**width for bank in reached}
+            reached |= {other ^ bank for other in reached}
     return chosen + [part for part in parts if part not in chosen]

@@ -5,39 +5,51 @@ Where JAX computes on a GPU, the other tests of kernels run it there.
 
 import ctypes
 import itertools
+import mmap
 import subprocess
+import sys
 import time
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import qdist_kernels as kernels
-from qdist_kernels import build, cuda
+from qdist.machine.tiling import passes_of
+from qdist_kernels import build, cuda, native
 from qdist_kernels.native import SUFFIXES
 from qdist_kernels.program import ON_CUDA, one_step
+from qdist_kernels.transfer import tiles_for
 from tests.kernels.programs import expected, random_program
 
 TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 4e-14}
 """Of the largest entry, after some tens of steps."""
 DTYPES = [np.float32, np.float64]
 LARGEST_TILE = {dtype: ON_CUDA.bits(34, np.dtype(dtype).itemsize) for dtype in DTYPES}
+MAP_NORESERVE = 0x4000
+"""Linux gives memory when it is written. Python names the flag since 3.13."""
 
 
 @pytest.fixture(scope="module")
 def emulated():
     """Runs a program as a GPU would, its threads in either order."""
-    library = ctypes.CDLL(str(build.library("emulated")))
 
-    def run(vector, program, *, backwards=False):
-        function = getattr(library, f"qdist_tiles_{SUFFIXES[vector.dtype]}")
+    def run(vector, program, **options):
         for launch in program.encoded(vector.dtype, cuda.launches):
-            addresses = (ctypes.c_void_p(array.ctypes.data) for array in (launch.code, launch.numbers))
-            sizes = (launch.tile_bits, launch.code.size, launch.numbers.size, int(backwards))
-            tiles = ctypes.c_int64(vector.size >> launch.tile_bits)
-            function(ctypes.c_void_p(vector.ctypes.data), tiles, *addresses, *sizes)
+            emulate(vector, launch.code, launch.numbers, tile_bits=launch.tile_bits, **options)
         return vector
 
     return run
+
+
+def emulate(vector, code, numbers, *, tile_bits, backwards=False, tiles=None):
+    """What a call of the kernel does to an array of NumPy's."""
+    library = ctypes.CDLL(str(build.library("emulated")))
+    vectors, *others = (ctypes.c_void_p(array.ctypes.data) for array in (vector, code, numbers))
+    count = ctypes.c_int64(tiles or vector.size >> tile_bits)
+    function = getattr(library, f"qdist_tiles_{SUFFIXES[vector.dtype]}")
+    function(vectors, count, *others, tile_bits, code.size, numbers.size, int(backwards))
 
 
 def check(emulated, vector, program):
@@ -106,6 +118,87 @@ def test_passes_of_many_steps_and_those_that_were_planned_for_other_tiles(steps,
         check(emulated, rng.normal(size=2**bits).astype(dtype), whole)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="64 GiB that are not there are Linux's")
+def test_offsets_have_more_than_32_bits(emulated):
+    tile = (*range(4), *range(24, 34))
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
+    vector = np.frombuffer(mmap.mmap(-1, 2**36, flags=flags), np.float32)
+    assert vector.size == 2**34
+    rng = np.random.default_rng(0)
+    entries = rng.normal(size=2**14).astype(np.float32)
+    numbers = rng.normal(size=(16, 16)) / 4
+    vector.reshape(2**10, 2**20, 2**4)[:, 0] = entries.reshape(2**10, 2**4)
+
+    emulated(vector, kernels.Program(34, (kernels.Pass(tile, (kernels.Step((33, 32, 25, 24), numbers),)),)), tiles=1)
+
+    alone = kernels.Program(14, (kernels.Pass(tuple(range(14)), (kernels.Step((13, 12, 5, 4), numbers),)),))
+    assert np.array_equal(vector.reshape(2**10, 2**20, 2**4)[:, 0].reshape(-1), emulated(entries, alone))
+
+
+@pytest.fixture
+def pretended_gpu(monkeypatch):
+    """JAX's arrays count as those of a GPU, on which the emulated kernel runs; gives the list of its calls."""
+    calls = []
+
+    def on_gpu(vector, code, numbers, *, tile_bits):
+        calls.append(vector.shape)
+        array = np.array(vector)
+        emulate(array, code, numbers, tile_bits=tile_bits)
+        return jnp.array(array)
+
+    for name, value in {"has_accelerator": True, "is_used_on_gpu": True, "_in_cuda": on_gpu}.items():
+        monkeypatch.setattr(native, name, lambda value=value: value)
+    monkeypatch.setattr(native, "_is_on_device", kernels.is_jax)
+    return calls
+
+
+def test_large_vectors_go_to_the_gpu_and_its_kernel_moves_them(pretended_gpu):
+    rng, bits, dims = np.random.default_rng(0), 22, (4,) * 11
+    vector, matrix, factors = rng.normal(size=2**bits).astype(np.float32), rng.normal(size=(16, 16)), rng.normal(size=4)
+    steps = kernels.Step((21, 20, 9, 8), matrix), kernels.Step((13, 12), factors)
+    wanted = expected(vector, kernels.Program(bits, (kernels.Pass(tuple(range(bits)), steps),)))
+
+    moved = kernels.update(vector.copy(), matrix, dims=dims, axes=(0, 6))
+    scaled = kernels.scale(moved, factors, dims=dims, axes=(4,))
+    planned = tuple(passes_of(steps, bits, 4, tiles_for(2**bits)))
+    at_once = kernels.run_passes(vector.copy(), kernels.Program(bits, planned))
+
+    assert len(planned) == 1
+    assert pretended_gpu == [vector.shape] * 3
+    for found in (scaled, at_once):
+        assert kernels.is_jax(found)
+        assert np.allclose(found, wanted, atol=TOLERANCE[vector.dtype] * np.abs(wanted).max())
+
+
+def test_small_vectors_stay_on_the_host_and_batches_on_the_gpu_are_one_call(pretended_gpu):
+    rng, dims, matrix = np.random.default_rng(0), (4,) * 6, np.random.default_rng(1).normal(size=(16, 16))
+    batch = rng.normal(size=(3, 4**6)).astype(np.float32)
+
+    alone = kernels.update(batch[0].copy(), matrix, dims=dims, axes=(1, 3))
+    assert isinstance(alone, np.ndarray)
+    assert not pretended_gpu
+    together = kernels.update(jnp.array(batch), matrix, dims=dims, axes=(1, 3))
+    assert pretended_gpu == [batch.shape]
+    assert np.allclose(together[0], alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_gpu_does_the_same_in_place_on_any_digits(dtype):
+    if not native.is_used_on_gpu():
+        pytest.skip("JAX does not compute on a GPU that runs CUDA, or there is no nvcc")
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(dtype == np.float64):
+        for bits in pairs_of_digits(22):
+            vector, matrix = rng.normal(size=2**22).astype(dtype), rng.normal(size=(16, 16)) / 4
+            program = single(kernels.Step(bits, matrix), 22, dtype)
+            on_gpu = jnp.array(vector)
+            place = on_gpu.unsafe_buffer_pointer()
+            found = kernels.run_passes(on_gpu, program)
+            assert found.unsafe_buffer_pointer() == place
+            wanted = expected(vector, program)
+            assert np.allclose(found, wanted, atol=TOLERANCE[vector.dtype] * np.abs(wanted).max())
+
+
 def banks(parts, dtype):
     """How often the most wanted bank is wanted, by lanes that are served at the same time, in words of an entry."""
     lanes = 32 if dtype == np.float32 else 16
@@ -114,7 +207,7 @@ def banks(parts, dtype):
         address = 0
         for bit, part in enumerate(parts):
             address ^= part * (lane >> bit & 1)
-        wanted[address % lanes] += 1
+        wanted[address // np.dtype(dtype).itemsize % lanes] += 1
     return wanted.max()
 
 
@@ -130,9 +223,10 @@ def test_lanes_do_not_meet_in_a_bank_whichever_bits_a_step_has(dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_tiles_of_any_size_are_loaded_and_stored_without_meeting_in_a_bank(dtype):
     for size in range(ON_CUDA.least_bits, LARGEST_TILE[dtype] + 1):
-        at = cuda.addresses(size, np.dtype(dtype).itemsize)
-        assert sorted(cuda._sums(at)) == list(range(2**size))
-        assert banks(at[{4: 2, 8: 1}[np.dtype(dtype).itemsize] :], dtype) == 1
+        itemsize = np.dtype(dtype).itemsize
+        at = cuda.addresses(size, itemsize)
+        assert sorted(cuda._sums(at)) == list(range(0, itemsize * 2**size, itemsize))
+        assert banks(at[{4: 2, 8: 1}[itemsize] :], dtype) == 1
 
 
 def test_a_pass_of_eight_operations_leaves_room_for_three_blocks():
@@ -156,8 +250,6 @@ def test_the_kernel_compiles_without_spills_in_less_than_a_minute(tmp_path):
         compiler = build.cuda_compiler()
     except build.BuildError as problem:
         pytest.skip(str(problem))
-    import jax
-
     source, include = build.SOURCES / "cuda.cu", f"-I{jax.ffi.include_dir()}"
     command = [compiler, *build.CUDA_FLAGS, *build.cuda_machine("9.0"), "-Xptxas", "-v", include, source]
     began = time.perf_counter()

@@ -91,6 +91,12 @@ QDIST_DEVICE int64_t placed(const int32_t* bits, int number, int count) {
   return sum;
 }
 
+// An entry of a tile; addresses are in bytes.
+template <class T>
+QDIST_DEVICE T& entry(T* tile, int32_t address) {
+  return *reinterpret_cast<T*>(reinterpret_cast<unsigned char*>(tile) + address);
+}
+
 // Where a chunk lies: in the vector from the beginning of its tile, and in shared memory.
 struct Spot {
   int64_t place;
@@ -99,7 +105,7 @@ struct Spot {
 
 // `code`, as 32-bit integers:
 //   steps, gaps, 0, 0; then for each gap (a run of the tile's bits) its first bit and its length, ascending;
-//   then the address of each bit of the tile, those of a chunk being 1 and 2; its bit in the vector;
+//   then the address of each bit of the tile, the entries of a chunk lying side by side; its bit in the vector;
 //   then, from a multiple of 4, each step:
 //   1 if it is dense, its bits k, where its numbers begin (a multiple of 4), the length of what follows (as well);
 //   the address of each of its 2^k rows; if it is not dense, that of the entry that becomes the row, times the factor
@@ -173,7 +179,7 @@ QDIST_DEVICE void load(T* tile, const Spot* spots, const Spot& own, const T* fro
   for (int k = 0; k < Rounds; ++k) {
     const int32_t address = own.address ^ spots[k].address;
     QDIST_UNROLL
-    for (int e = 0; e < Chunk<T>::kEntries; ++e) tile[address ^ e] = chunks[k].entry[e];
+    for (int e = 0; e < Chunk<T>::kEntries; ++e) entry(tile, address ^ e * static_cast<int>(sizeof(T))) = chunks[k].entry[e];
   }
 }
 
@@ -195,7 +201,7 @@ QDIST_DEVICE void store(const Shared<T>& shared, const Pass<T>& pass, const Spot
     const int32_t address = own.address ^ spot.address;
     Chunk<T> chunk;
     QDIST_UNROLL
-    for (int e = 0; e < Chunk<T>::kEntries; ++e) chunk.entry[e] = shared.tile[address ^ e];
+    for (int e = 0; e < Chunk<T>::kEntries; ++e) chunk.entry[e] = entry(shared.tile, address ^ e * static_cast<int>(sizeof(T)));
     written(to + own.place + spot.place, chunk);
   }
 }
@@ -239,7 +245,7 @@ QDIST_DEVICE void multiply(T* tile, const T* matrix, const int32_t* code, int ti
       QDIST_UNROLL
       for (int row = 0; row < kRows; ++row)
         QDIST_UNROLL
-        for (int g = 0; g < kTogether; ++g) in[row][g] = tile[start ^ beside[g] ^ rows[row]];
+        for (int g = 0; g < kTogether; ++g) in[row][g] = entry(tile, start ^ beside[g] ^ rows[row]);
     }
     QDIST_ROLLED
     for (int first = 0; first < kRows; first += S::kBlock) {
@@ -259,7 +265,7 @@ QDIST_DEVICE void multiply(T* tile, const T* matrix, const int32_t* code, int ti
       for (int row = 0; row < S::kBlock; ++row) {
         const int32_t to = start ^ code[first + row];
         QDIST_UNROLL
-        for (int g = 0; g < kTogether; ++g) tile[to ^ beside[g]] = sums[row][g];
+        for (int g = 0; g < kTogether; ++g) entry(tile, to ^ beside[g]) = sums[row][g];
       }
     }
   }
@@ -275,9 +281,9 @@ QDIST_DEVICE void move(T* tile, const T* factors, const int32_t* code, int tile_
     const int32_t start = combined(code + 2 * kRows, group, groups);
     T in[kRows];
     QDIST_UNROLL
-    for (int row = 0; row < kRows; ++row) in[row] = tile[start ^ code[kRows + row]] * factors[row];
+    for (int row = 0; row < kRows; ++row) in[row] = entry(tile, start ^ code[kRows + row]) * factors[row];
     QDIST_UNROLL
-    for (int row = 0; row < kRows; ++row) tile[start ^ code[row]] = in[row];
+    for (int row = 0; row < kRows; ++row) entry(tile, start ^ code[row]) = in[row];
   }
 }
 
