@@ -48,7 +48,7 @@ def is_fit(bits: int) -> bool:
 
 @cache
 def addresses(tile_bits: int, itemsize: int) -> tuple[int, ...]:
-    """Where the entries lie, in bytes, of whose index in a tile one bit is 1; others lie at the sum (XOR) of their bits'.
+    """Where entries lie, in bytes, of whose index in a tile one bit is 1; others lie at the sum (XOR) of their bits'.
 
     Bit b lies in bank x^b, a remainder modulo the code's polynomial.
     """

@@ -6,9 +6,9 @@
 // a bank; here such addresses are only combined.
 //
 // Why it is limited by the memory of the GPU: a thread reads up to kAhead chunks of 16 bytes before it needs the first,
-// 32 KiB a block; kBlocks blocks share a multiprocessor, so while one loads, others compute. A copy at 3 TB/s with a
-// latency of a microsecond needs 12 KiB on their way to each of the 132 multiprocessors of an H100. Each number of a
-// matrix, which all lanes read at once, is used for `together` groups of entries, so products do not wait for it.
+// 32 KiB a block; kBlocks blocks share a multiprocessor, so while one loads, others compute. A copy that reads 1.5 TB/s
+// with a latency of a microsecond needs 12 KiB on their way to each of the 132 multiprocessors of an H100. Each number of
+// a matrix, which all lanes read at once, is used for up to 8 groups of entries, so products do not wait for it.
 
 #pragma once
 
@@ -19,12 +19,14 @@
 #define QDIST_HOST_TOO __host__ __device__ __forceinline__
 #define QDIST_UNROLL _Pragma("unroll")
 #define QDIST_BY_FOUR _Pragma("unroll 4")
+#define QDIST_BY_TWO _Pragma("unroll 2")
 #define QDIST_ROLLED _Pragma("unroll 1")
 #else
 #define QDIST_DEVICE inline
 #define QDIST_HOST_TOO inline
 #define QDIST_UNROLL
 #define QDIST_BY_FOUR
+#define QDIST_BY_TWO
 #define QDIST_ROLLED
 #endif
 
@@ -210,12 +212,14 @@ QDIST_HOST_TOO constexpr int at_most(int value, int limit) { return value < limi
 QDIST_HOST_TOO constexpr int at_least(int value, int limit) { return value > limit ? value : limit; }
 QDIST_HOST_TOO constexpr int log2_of(int value) { return value <= 1 ? 0 : 1 + log2_of(value / 2); }
 
-// Groups of 2^Count entries that a thread multiplies at a time: 64 registers of entries if it can, and 8 sums that hide
-// the latency of a product; fewer where a group is so large that registers would be spilled.
+// Groups of 2^Count entries that a thread multiplies at a time, up to 128 registers of entries: what all lanes read, the
+// matrix, is read half as often as with 64. 8 sums hide the latency of a product. Where a group itself is large there are
+// fewer of both, or registers would be spilled.
 template <class T, int Count>
 struct Shape {
   static constexpr int kRows = 1 << Count;
-  static constexpr int kTogether = at_most(8, at_least(1, 256 / static_cast<int>(sizeof(T)) / kRows));
+  static constexpr int kBytes = Count < 5 && sizeof(T) == 4 ? 512 : 256;
+  static constexpr int kTogether = at_most(8, at_least(1, kBytes / static_cast<int>(sizeof(T)) / kRows));
   static constexpr int kTogetherBits = log2_of(kTogether);
   static constexpr int kSums = Count < 6 ? 8 : 8 / static_cast<int>(sizeof(T));
   static constexpr int kBlock = at_most(kRows, kSums / kTogether);
@@ -247,7 +251,7 @@ QDIST_DEVICE void multiply(T* tile, const T* matrix, const int32_t* code, int ti
         QDIST_UNROLL
         for (int g = 0; g < kTogether; ++g) in[row][g] = entry(tile, start ^ beside[g] ^ rows[row]);
     }
-    QDIST_ROLLED
+    QDIST_BY_TWO
     for (int first = 0; first < kRows; first += S::kBlock) {
       T sums[S::kBlock][kTogether] = {};
       QDIST_UNROLL
