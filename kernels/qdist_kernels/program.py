@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from qdist_kernels.stages import Stage
+
 LARGEST_STEP = 6
 """Bits that a step of a native kernel may have."""
 
@@ -20,10 +22,12 @@ class Step:
     Attributes:
         bits: The most significant of the matrix's index first; bit 0 is the vector's least significant. Descending.
         numbers: Shape (2ᵏ, 2ᵏ), or (2ᵏ,) for factors; never traced.
+        stages: The same matrix on two digits as a product of sparse ones, if there are any; the first acts first.
     """
 
     bits: tuple[int, ...]
     numbers: np.ndarray
+    stages: tuple[Stage, ...] = ()
 
     @property
     def is_diagonal(self) -> bool:
@@ -44,12 +48,30 @@ class Pass:
 
 
 @dataclass(frozen=True, eq=False)
+class Group:
+    """Passes that a part of the vector takes one after another before the next part does, so that it stays in a cache.
+
+    Attributes:
+        part: The bits in which the entries of a part differ, ascending; those of every tile are among them.
+        passes: In order.
+    """
+
+    part: tuple[int, ...]
+    passes: tuple[Pass, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Program:
-    """Passes over a vector of 2^bits entries, in order."""
+    """Groups of passes over a vector of 2^bits entries, in order."""
 
     bits: int
-    passes: tuple[Pass, ...]
+    groups: tuple[Group, ...]
     _encoded: dict[Any, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """Those of all groups."""
+        return tuple(each for group in self.groups for each in group.passes)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -60,20 +82,27 @@ class Program:
         """The program as `sources/passes.h` reads it: integers, and numbers in a precision."""
         key = np.dtype(dtype)
         if key not in self._encoded:
-            self._encoded[key] = _encode(self.passes, key)
+            self._encoded[key] = _encode(self.groups, key)
         return self._encoded[key]
 
 
-def _encode(passes: Sequence[Pass], dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-    code, numbers, used = [len(passes)], [np.zeros(0, dtype)], 0
-    for each in passes:
-        place = {bit: k for k, bit in enumerate(each.tile)}
-        code += [len(each.tile), len(each.steps), *each.tile]
-        for step in each.steps:
-            code += [int(step.is_diagonal), len(step.bits), *(place[bit] for bit in step.bits), used]
-            numbers.append(np.asarray(step.numbers, dtype).reshape(-1))
-            used += step.numbers.size
-    return np.array(code, np.int32), np.concatenate(numbers)
+def _encode(groups: Sequence[Group], dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+    code, numbers, used = [len(groups)], [np.zeros(0)], 0
+    for group in groups:
+        code += [len(group.part), len(group.passes), *group.part]
+        for each in group.passes:
+            place = {bit: k for k, bit in enumerate(each.tile)}
+            code += [len(each.tile), len(each.steps), *each.tile]
+            for step in each.steps:
+                code += [int(step.is_diagonal), len(step.bits), *(place[bit] for bit in step.bits), used]
+                blocks = [block for stage in step.stages for block in stage]
+                code.append(len(step.stages))
+                for block in blocks:
+                    code += [block.kind, *block.columns, *block.rows]
+                parts = [np.reshape(part, -1) for part in (step.numbers, *(block.numbers for block in blocks))]
+                numbers += parts
+                used += sum(map(len, parts))
+    return np.array(code, np.int32), np.concatenate(numbers).astype(dtype)
 
 
 def one_step(step: Step, bits: int, itemsize: int) -> Program:
@@ -81,7 +110,7 @@ def one_step(step: Step, bits: int, itemsize: int) -> Program:
     size = max(len(step.bits), min(bits, (TILE_BYTES // itemsize).bit_length() - 1))
     rest = [bit for bit in range(bits) if bit not in step.bits]
     tile = sorted([*step.bits, *rest[: size - len(step.bits)]])
-    return Program(bits, (Pass(tuple(tile), (step,)),))
+    return Program(bits, (Group(tuple(range(bits)), (Pass(tuple(tile), (step,)),)),))
 
 
 def bits_of(dims: Sequence[int], axes: Sequence[int]) -> tuple[int, tuple[int, ...]]:

@@ -4,13 +4,13 @@ A tile is the entries that differ in some bits of their index. Operations on oth
 pass, and everything after them on the same bits waits with them; the rest commutes and need not wait.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from qdist.machine.plan import Draw, Merge, Operation, Passes, Plan, Read, Scale, Stop, Transfer, batched_by
-from qdist_kernels import Pass, Program, Step
+from qdist_kernels import Group, Pass, Program, Stage, Step, stages_of
 from qdist_kernels.program import LARGEST_STEP, TILE_BYTES, bits_of
 
 ROW_BITS = (4, 6, 8)
@@ -24,7 +24,13 @@ WHOLE_BITS = 14
 """Vectors of at most this many bits are one tile: cores would wait for each other longer than they compute."""
 
 PARTS_BITS = 2
-"""Larger vectors have at least four tiles, for the cores to share."""
+"""Larger vectors have at least four tiles, or parts, for the cores to share."""
+
+PART_BYTES = 2**22
+"""Of a part that takes many passes before the next part does: the L3 cache holds one for each core."""
+
+PART_ROW_BITS = 8
+"""The lowest bits are in every part: memory is far away, and read best in long rows."""
 
 
 def tiled(plan: Plan) -> Plan:
@@ -81,7 +87,14 @@ def _work(operation: Operation) -> _Work | None:
     total, bits = bits_of(operation.dims, operation.axes)
     if len(bits) > LARGEST_STEP:
         return None
-    return _Work(operation.slot, total, Step(bits, numbers), operation)
+    stages = _stages(operation) if total >= WHOLE_BITS and numbers.shape == (16, 16) else ()
+    return _Work(operation.slot, total, Step(bits, numbers, stages), operation)
+
+
+def _stages(operation: Transfer | Scale) -> tuple[Stage, ...]:
+    """Of an operation on two qubits that is made of smaller ones; for small vectors it is not worth finding them."""
+    is_pair = isinstance(operation, Transfer) and [operation.dims[axis] for axis in operation.axes] == [4, 4]
+    return stages_of(operation.factors) if is_pair and operation.factors else ()
 
 
 def _diagonal(matrix: np.ndarray) -> np.ndarray | None:
@@ -103,28 +116,45 @@ def _grouped(slot: int, works: list[_Work], itemsize: int) -> Iterator[Operation
         yield works[0].operation
     elif works:
         bits = works[0].bits
-        passes = tuple(passes_of([work.step for work in works], bits, itemsize))
-        yield Passes(slot, Program(bits, passes), len(works))
+        groups = tuple(groups_of([work.step for work in works], bits, itemsize))
+        yield Passes(slot, Program(bits, groups), len(works))
 
 
-def passes_of(steps: Sequence[Step], bits: int, itemsize: int) -> Iterator[Pass]:
-    """Group steps into passes.
+def groups_of(steps: Sequence[Step], bits: int, itemsize: int) -> Iterator[Group]:
+    """Group steps into passes, and those into groups that a part of a large vector takes at once.
 
     Args:
         steps: In an order in which they may be done.
         bits: Of the vector's index.
         itemsize: Bytes of a number.
     """
-    size = tile_bits(bits, itemsize)
+    size = (PART_BYTES // itemsize).bit_length() - 1
+    if bits < size + PARTS_BITS:
+        yield _group(set(range(bits)), steps, tile_bits(bits, itemsize))
+        return
     left = list(steps)
+    while left:
+        part, taken, left = _next_pass(left, set(range(PART_ROW_BITS)), size)
+        _fill(part, range(bits), size)
+        yield _group(part, taken, tile_bits(bits, itemsize))
+
+
+def _group(part: set[int], steps: Sequence[Step], size: int) -> Group:
+    """Passes with tiles of 2^size entries inside of a part."""
+    left, passes = list(steps), []
     while left:
         choices = [(row, _next_pass(left, set(range(min(row, size))), size)) for row in ROW_BITS]
         _, (tile, taken, left) = min(choices, key=lambda choice: READING[choice[0]] / len(choice[1][1]))
-        # Bits that no step needs make a tile's rows longer.
-        spare = (bit for bit in range(bits) if bit not in tile)
-        while len(tile) < size:
-            tile.add(next(spare))
-        yield Pass(tuple(sorted(tile)), tuple(taken))
+        _fill(tile, part, size)
+        passes.append(Pass(tuple(sorted(tile)), tuple(taken)))
+    return Group(tuple(sorted(part)), tuple(passes))
+
+
+def _fill(tile: set[int], bits: Iterable[int], size: int) -> None:
+    """Bits that no step needs make a tile's rows longer."""
+    spare = (bit for bit in sorted(bits) if bit not in tile)
+    while len(tile) < size:
+        tile.add(next(spare))
 
 
 def tile_bits(bits: int, itemsize: int) -> int:
