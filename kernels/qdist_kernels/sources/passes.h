@@ -383,8 +383,6 @@ void staged(T* tile, int64_t size, const Ready<T>& ready) {
       at[g] = tile + ready.place(start);
       start = next(start, ready.skipped, kLanes);
     }
-    const T* soon = tile + ready.place(start);
-    for (int row = 0; row < 1 << kStageBits; ++row) __builtin_prefetch(soon + ready.offsets[row], 1);
     staged_groups<T, kTogether>(at, ready);
   }
   for (; group < groups; ++group) {
