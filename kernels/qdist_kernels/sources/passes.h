@@ -124,9 +124,9 @@ struct Stage {
   int64_t from[kBlocks][kBlockSize], to[kBlocks][kBlockSize];
 };
 
-// Groups of 16 vectors that take a stage together: a line of the cache each.
+// Groups of 16 vectors that take a stage together: what they share is read once, and a vector is half a line of the cache.
 template <class T>
-constexpr int kHeldTogether = 64 / kVectorBytes;
+constexpr int kHeldTogether = 128 / kVectorBytes;
 
 // A step made ready for a tile: where its columns are, and its matrix spread over lanes.
 template <class T>
