@@ -8,7 +8,8 @@
 // fall into the same few lines of the L1 cache.
 //
 // A dense matrix on two digits may come as stages too (`qdist_kernels/stages.py`): four matrices of 4 × 4 side by side,
-// again and again, which is a third of the products. They are used where none of its bits is in a lane.
+// again and again, which is a third of the products. They are used where none of its bits is in a lane; so on the way to
+// the scratch buffer the lowest bits of the index trade places with those that fewest steps have.
 //
 // Vectors of the compiler carry the lowest bits of the index (lanes). A step that acts on lanes reads each of its columns
 // from a shuffle of the vector, and its matrix has another row in each lane: 2^k products a vector wherever the bits are.
@@ -100,6 +101,47 @@ struct Block {
   int32_t kind, columns[kBlockSize], rows[kBlockSize];
 };
 
+// Two vectors whose indices differ in one bit trade it for a bit of the lane.
+template <class T, int Bit>
+inline __attribute__((always_inline)) void exchange(typename Lanes<T>::Aligned& a, typename Lanes<T>::Aligned& b) {
+  using V = typename Lanes<T>::Aligned;
+  constexpr int kLanes = Lanes<T>::kCount, kBit = 1 << Bit;
+#if defined(__clang__)
+  V first, second;
+  for (int lane = 0; lane < kLanes; ++lane) {
+    first[lane] = lane & kBit ? b[lane ^ kBit] : a[lane];
+    second[lane] = lane & kBit ? b[lane] : a[lane ^ kBit];
+  }
+#else
+  typedef std::conditional_t<sizeof(T) == 4, int32_t, int64_t> Index;
+  typedef Index Mask __attribute__((vector_size(kVectorBytes)));
+  Mask of_first, of_second;
+#pragma GCC unroll 16
+  for (int lane = 0; lane < kLanes; ++lane) {
+    of_first[lane] = lane & kBit ? kLanes + (lane ^ kBit) : lane;
+    of_second[lane] = lane & kBit ? kLanes + lane : lane ^ kBit;
+  }
+  const V first = __builtin_shuffle(a, b, of_first), second = __builtin_shuffle(a, b, of_second);
+#endif
+  a = first;
+  b = second;
+}
+
+// The bits of the index of 2^k vectors trade places with the k bits of `Mask` in the lanes, lowest with lowest.
+template <class T, int Mask, int Bit = 0, int Place = 0>
+inline __attribute__((always_inline)) void exchange_all(typename Lanes<T>::Aligned* vectors) {
+  if constexpr (Mask >> Bit) {
+    if constexpr (Mask >> Bit & 1) {
+#pragma GCC unroll 16
+      for (int k = 0; k < 1 << __builtin_popcount(Mask); ++k)
+        if (!(k >> Place & 1)) exchange<T, Bit>(vectors[k], vectors[k | 1 << Place]);
+      exchange_all<T, Mask, Bit + 1, Place + 1>(vectors);
+    } else {
+      exchange_all<T, Mask, Bit + 1, Place>(vectors);
+    }
+  }
+}
+
 // One step of a pass, as it is written in the program: its bits are those of the tile's own index.
 template <class T>
 struct Step {
@@ -145,6 +187,7 @@ struct Ready {
   std::vector<typename L::Aligned> spread;  // [block of rows][column][row], or [row] of a diagonal
   std::vector<T> plain;                     // the same, where it has no bits in lanes
   const T* numbers;
+  std::vector<T> own;  // if they are in another order than in the program
 };
 
 template <class T>
@@ -170,11 +213,58 @@ inline std::vector<int64_t> offsets_of(const int32_t* at, int count) {
   return found;
 }
 
+// Bits of a tile's index that trade places with lanes on the way to the scratch buffer.
 template <class T>
-Ready<T> make_ready(const Step<T>& step, int tile_bits, Place<T> place) {
+struct Trade {
+  int lanes = 0;                       // a mask
+  std::vector<int32_t> bits;           // ascending; the first goes to the lowest lane of the mask
+  std::vector<int64_t> far, near;      // where the others of 2^k vectors are, in the vector and in the buffer
+  int64_t skipped = 0;                 // the bits, as a mask
+
+  int operator()(int bit) const {
+    for (size_t k = 0, lane = 0; k < bits.size(); ++k, ++lane) {
+      while (!(lanes >> lane & 1)) ++lane;
+      if (bit == bits[k]) return int(lane);
+      if (bit == int(lane)) return bits[k];
+    }
+    return bit;
+  }
+};
+
+// The numbers of a step for its bits in another order, of which `from` says where each was.
+template <class T>
+std::vector<T> reordered(const Step<T>& step, const std::vector<int>& from) {
+  const int64_t rows = int64_t{1} << step.count;
+  std::vector<int64_t> old(rows, 0);
+  for (int64_t value = 0; value < rows; ++value)
+    for (int k = 0; k < step.count; ++k)
+      if (value >> (step.count - 1 - k) & 1) old[value] |= int64_t{1} << (step.count - 1 - from[k]);
+  std::vector<T> numbers;
+  for (int64_t row = 0; row < rows; ++row) {
+    if (step.diagonal) numbers.push_back(step.numbers[old[row]]);
+    for (int64_t column = 0; column < rows && !step.diagonal; ++column)
+      numbers.push_back(step.numbers[old[row] * rows + old[column]]);
+  }
+  return numbers;
+}
+
+template <class T>
+Ready<T> make_ready(Step<T> step, int tile_bits, Place<T> place, const Trade<T>& trade) {
   using L = Lanes<T>;
   Ready<T> ready;
   ready.place = place;
+  std::vector<int32_t> at(step.at, step.at + step.count);
+  for (int32_t& bit : at) bit = trade(bit);
+  step.at = at.data();
+  const bool in_lanes = *std::min_element(at.begin(), at.end()) < L::kBits;
+  if (in_lanes && !std::is_sorted(at.rbegin(), at.rend())) {  // bits in lanes must be the last ones
+    std::vector<int> from(step.count);
+    for (int k = 0; k < step.count; ++k) from[k] = k;
+    std::sort(from.begin(), from.end(), [&](int a, int b) { return at[a] > at[b]; });
+    ready.own = reordered(step, from);
+    step.numbers = ready.own.data();
+    std::sort(at.rbegin(), at.rend());
+  }
   ready.diagonal = step.diagonal;
   ready.count = step.count;
   ready.numbers = step.numbers;
@@ -528,6 +618,84 @@ inline void copy_rows(T* scratch, T* vector, const Rows& rows, bool back) {
   }
 }
 
+template <class T, int Mask>
+inline void copy_traded(T* scratch, T* vector, const Rows& rows, const Trade<T>& trade, Place<T> place, bool back) {
+  constexpr int kLanes = Lanes<T>::kCount, kVectors = 1 << __builtin_popcount(Mask);
+  constexpr int64_t kLine = 64 / sizeof(T);
+  const int64_t many = rows.fine.size(), total = many * rows.coarse.size(), length = rows.length;
+  auto at = [&](int64_t row) { return rows.coarse[row >> rows.shift] + rows.fine[row & (many - 1)]; };
+  const int64_t rows_skipped = trade.skipped / length, inside = trade.skipped & (length - 1);
+  const int64_t taken = total >> __builtin_popcountll(rows_skipped);
+  int64_t soon = 0;
+  for (int64_t k = 0; k < kRowsAhead; ++k) soon = next(soon, rows_skipped, 1);
+  for (int64_t row = 0, done = 0; done < taken; ++done, row = next(row, rows_skipped, 1)) {
+    if (done + kRowsAhead < taken) {
+      const T* line = vector + at(soon);
+      for (int64_t k = 0; k < length; k += kLine)
+        for (int v = 0; v < kVectors; ++v)
+          if (trade.far[v] == 0 || trade.far[v] >= length) __builtin_prefetch(line + trade.far[v] + k, 1);
+      soon = next(soon, rows_skipped, 1);
+    }
+    T *here = vector + at(row), *there = scratch + place(row * length);
+    const int64_t count = length / kLanes >> __builtin_popcountll(inside);
+    for (int64_t k = 0, column = 0; k < count; ++k, column = next(column, inside, kLanes)) {
+      typename Lanes<T>::Aligned some[kVectors];
+      T *from = here + column, *to = there + place(column);
+#pragma GCC unroll 16
+      for (int v = 0; v < kVectors; ++v) some[v] = back ? load(to + trade.near[v]) : load(from + trade.far[v]);
+      exchange_all<T, Mask>(some);
+#pragma GCC unroll 16
+      for (int v = 0; v < kVectors; ++v) store(back ? from + trade.far[v] : to + trade.near[v], some[v]);
+    }
+  }
+}
+
+template <class T, int Mask = 1>
+void copy(T* scratch, T* vector, const Rows& rows, const Trade<T>& trade, Place<T> place, bool back) {
+  if (trade.lanes == 0) return copy_rows(scratch, vector, rows, back);
+  if (trade.lanes == Mask) return copy_traded<T, Mask>(scratch, vector, rows, trade, place, back);
+  if constexpr (Mask + 1 < Lanes<T>::kCount) copy<T, Mask + 1>(scratch, vector, rows, trade, place, back);
+}
+
+// The bits that as few staged steps as can be have take the places of the lanes.
+template <class T>
+Trade<T> make_trade(const std::vector<Step<T>>& steps, const int32_t* tile, int tile_bits, Place<T> place) {
+  constexpr int kBits = Lanes<T>::kBits;
+  Trade<T> trade;
+  std::vector<uint64_t> users(tile_bits, 0);  // of the first 64 steps
+  for (size_t k = 0; k < std::min<size_t>(steps.size(), 64); ++k)
+    if (steps[k].stages)
+      for (int b = 0; b < steps[k].count; ++b) users[steps[k].at[b]] |= uint64_t{1} << k;
+  uint64_t now = 0, then = 0;
+  for (int lane = 0; lane < kBits; ++lane) now |= users[lane];
+  int chosen = 0;
+  for (int lane = 0; lane < kBits; ++lane) {
+    int best = -1;
+    for (int bit = 0; bit < tile_bits; ++bit)
+      if (!(chosen >> bit & 1) &&
+          (best < 0 || __builtin_popcountll(then | users[bit]) < __builtin_popcountll(then | users[best])))
+        best = bit;
+    chosen |= 1 << best;
+    then |= users[best];
+  }
+  if (__builtin_popcountll(then) >= __builtin_popcountll(now)) return trade;
+  trade.lanes = ~chosen & (Lanes<T>::kCount - 1);
+  for (int bit = kBits; bit < tile_bits; ++bit)
+    if (chosen >> bit & 1) trade.bits.push_back(bit);
+  for (const int32_t bit : trade.bits) trade.skipped |= int64_t{1} << bit;
+  for (int64_t value = 0; value < int64_t{1} << trade.bits.size(); ++value) {
+    int64_t far = 0, near = 0;
+    for (size_t k = 0; k < trade.bits.size(); ++k)
+      if (value >> k & 1) {
+        far |= int64_t{1} << tile[trade.bits[k]];
+        near |= int64_t{1} << trade.bits[k];
+      }
+    trade.far.push_back(far);
+    trade.near.push_back(place(near));
+  }
+  return trade;
+}
+
 // A pass that is made ready: its tile, where the others of it begin, and its steps.
 template <class T>
 struct Pass {
@@ -535,15 +703,17 @@ struct Pass {
   int64_t size;
   Rows rows;
   bool whole;  // it needs no scratch buffer
+  Place<T> place;
+  Trade<T> trade;
   std::vector<int32_t> left;  // bits that tell its tiles apart
   std::vector<Ready<T>> steps;
 
   int64_t tiles() const { return int64_t{1} << left.size(); }
 
   void operator()(T* base, T* scratch) const {
-    if (!whole) copy_rows(scratch, base, rows, false);
+    if (!whole) copy(scratch, base, rows, trade, place, false);
     for (const Ready<T>& step : steps) apply(whole ? base : scratch, size, step);
-    if (!whole) copy_rows(scratch, base, rows, true);
+    if (!whole) copy(scratch, base, rows, trade, place, true);
   }
 };
 
@@ -559,9 +729,9 @@ Pass<T> read_pass(const int32_t*& code, const T* numbers, const int32_t* all, in
   // A step on far bits is faster in a scratch buffer even if the tile is one row.
   pass.whole = pass.rows.length == pass.size && pass.tile_bits <= Place<T>::kPageBits + 1;
   pass.left = without(all, many, tile, pass.tile_bits);
-  const Place<T> place{pass.whole ? 0 : kGap<T>};
-  for (int k = 0; k < count; ++k) {
-    Step<T> step;
+  pass.place = {pass.whole ? 0 : kGap<T>};
+  std::vector<Step<T>> steps(count);
+  for (Step<T>& step : steps) {
     step.diagonal = *code++;
     step.count = *code++;
     step.at = code;
@@ -570,7 +740,11 @@ Pass<T> read_pass(const int32_t*& code, const T* numbers, const int32_t* all, in
     step.stages = *code++;
     step.blocks = reinterpret_cast<const Block*>(code);
     code += step.stages * kBlocks * (sizeof(Block) / sizeof(int32_t));
-    pass.steps.push_back(make_ready(step, pass.tile_bits, place));
+  }
+  const bool trades = !pass.whole && pass.tile_bits > 2 * Lanes<T>::kBits && pass.rows.length >= Lanes<T>::kCount;
+  if (trades) pass.trade = make_trade(steps, tile, pass.tile_bits, pass.place);
+  for (Step<T>& step : steps) {
+    pass.steps.push_back(make_ready(step, pass.tile_bits, pass.place, pass.trade));
   }
   return pass;
 }
