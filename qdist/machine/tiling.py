@@ -4,7 +4,7 @@ A tile is the entries that differ in some bits of their index. Operations on oth
 pass, and everything after them on the same bits waits with them; the rest commutes and need not wait.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -129,32 +129,74 @@ def groups_of(steps: Sequence[Step], bits: int, itemsize: int) -> Iterator[Group
         itemsize: Bytes of a number.
     """
     size = (PART_BYTES // itemsize).bit_length() - 1
+    left = [_Waiting(sum(1 << bit for bit in step.bits), step) for step in steps]
     if bits < size + PARTS_BITS:
-        yield _group(set(range(bits)), steps, tile_bits(bits, itemsize))
+        yield _group(range(bits), left, tile_bits(bits, itemsize))
         return
-    left = list(steps)
     while left:
-        part, taken, left = _next_pass(left, set(range(PART_ROW_BITS)), size)
-        _fill(part, range(bits), size)
-        yield _group(part, taken, tile_bits(bits, itemsize))
+        part, taken, left = _next_pass(left, (1 << PART_ROW_BITS) - 1, size, range(bits))
+        yield _group(_filled(part, size, range(bits)), taken, tile_bits(bits, itemsize))
 
 
-def _group(part: set[int], steps: Sequence[Step], size: int) -> Group:
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """A step that is in no pass yet, and its bits as a mask."""
+
+    bits: int
+    step: Step
+
+
+def _group(part: Sequence[int], waiting: list[_Waiting], size: int) -> Group:
     """Passes with tiles of 2^size entries inside of a part."""
-    left, passes = list(steps), []
-    while left:
-        choices = [(row, _next_pass(left, set(range(min(row, size))), size)) for row in ROW_BITS]
-        _, (tile, taken, left) = min(choices, key=lambda choice: READING[choice[0]] / len(choice[1][1]))
-        _fill(tile, part, size)
-        passes.append(Pass(tuple(sorted(tile)), tuple(taken)))
-    return Group(tuple(sorted(part)), tuple(passes))
+    passes = []
+    while waiting:
+        choices = [(row, _next_pass(waiting, (1 << min(row, size)) - 1, size, part)) for row in ROW_BITS]
+        _, (tile, taken, waiting) = min(choices, key=lambda choice: READING[choice[0]] / len(choice[1][1]))
+        passes.append(Pass(_filled(tile, size, part), tuple(one.step for one in taken)))
+    return Group(tuple(part), tuple(passes))
 
 
-def _fill(tile: set[int], bits: Iterable[int], size: int) -> None:
-    """Bits that no step needs make a tile's rows longer."""
-    spare = (bit for bit in sorted(bits) if bit not in tile)
-    while len(tile) < size:
-        tile.add(next(spare))
+def _filled(tile: int, size: int, bits: Sequence[int]) -> tuple[int, ...]:
+    """Bits that no step needs make the rows of a tile longer."""
+    for bit in bits:
+        if tile.bit_count() < size:
+            tile |= 1 << bit
+    return tuple(bit for bit in bits if tile >> bit & 1)
+
+
+def _next_pass(
+    waiting: list[_Waiting], rows: int, size: int, bits: Sequence[int]
+) -> tuple[int, list[_Waiting], list[_Waiting]]:
+    """A pass with the first step that waits, or where more fit, with neighboring bits.
+
+    Args:
+        waiting: In an order in which they may be done.
+        rows: Bits that every tile has.
+        size: How many bits it has at most.
+        bits: Those that it may have, ascending.
+
+    Returns:
+        The bits that it has (`rows` and those of its steps), its steps, and those that are left.
+    """
+    free = [bit for bit in bits if not rows >> bit & 1]
+    width = size - rows.bit_count()
+    windows = [sum(1 << bit for bit in free[k : k + width]) for k in range(len(free) - width + 1)]
+    return max((_taken(waiting, rows, window, size) for window in (0, *windows)), key=lambda found: len(found[1]))
+
+
+def _taken(waiting: list[_Waiting], rows: int, window: int, size: int) -> tuple[int, list[_Waiting], list[_Waiting]]:
+    """All steps that fit in a tile, beginning with the first that does."""
+    tile, blocked, taken, left = rows | window, 0, [], []
+    for one in waiting:
+        if not one.bits & blocked and (tile | one.bits).bit_count() <= size:
+            tile |= one.bits
+            taken.append(one)
+        else:
+            blocked |= one.bits
+            left.append(one)
+    for one in taken:
+        rows |= one.bits
+    return rows, taken, left
 
 
 def tile_bits(bits: int, itemsize: int) -> int:
@@ -162,18 +204,3 @@ def tile_bits(bits: int, itemsize: int) -> int:
     if bits <= WHOLE_BITS:
         return bits
     return min(bits - PARTS_BITS, (TILE_BYTES // itemsize).bit_length() - 1)
-
-
-def _next_pass(steps: list[Step], tile: set[int], size: int) -> tuple[set[int], list[Step], list[Step]]:
-    """The first step that waits, and all that fit beside it; the tile, those steps, and those that are left."""
-    blocked: set[int] = set()
-    taken, left = [], []
-    for step in steps:
-        bits = set(step.bits)
-        if not bits & blocked and len(tile | bits) <= size:
-            tile |= bits
-            taken.append(step)
-        else:
-            blocked |= bits
-            left.append(step)
-    return tile, taken, left
