@@ -95,11 +95,11 @@ def _encode(groups: Sequence[Group], dtype: Any) -> tuple[np.ndarray, np.ndarray
             code += [len(each.tile), len(each.steps), *each.tile]
             for step in each.steps:
                 code += [int(step.is_diagonal), len(step.bits), *(place[bit] for bit in step.bits), used]
-                blocks = [block for stage in step.stages for block in stage]
                 code.append(len(step.stages))
-                for block in blocks:
-                    code += [block.kind, *block.columns, *block.rows]
-                parts = [np.reshape(part, -1) for part in (step.numbers, *(block.numbers for block in blocks))]
+                for stage in step.stages:
+                    places = zip(stage.blocks.kinds, stage.blocks.columns, stage.blocks.rows, strict=True)
+                    code += [number for kind, columns, rows in places for number in (kind, *columns, *rows)]
+                parts = [np.reshape(part, -1) for part in (step.numbers, *(stage.numbers for stage in step.stages))]
                 numbers += parts
                 used += sum(map(len, parts))
     return np.array(code, np.int32), np.concatenate(numbers).astype(dtype)

@@ -7,6 +7,7 @@ takes the 16 entries of a group in four blocks of four, from any places to any p
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -25,26 +26,58 @@ DIAGONAL, THREE, FULL = 0, 1, 2
 PRODUCTS = {DIAGONAL: 4, THREE: 10, FULL: 16}
 """Products of each, for every entry of the block's columns."""
 
-MOST_PRODUCTS = 256
+MOST_PRODUCTS = 160
 """Stages with more in all are no faster than the dense matrix, which has 256 and needs nothing written between."""
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
-    """A matrix between four entries of a group and four: v'[rows] = numbers · v[columns]."""
+class Blocks:
+    """Where the four blocks of a stage are; each row and each column is in one.
 
-    kind: int
-    columns: tuple[int, ...]
-    rows: tuple[int, ...]
+    Attributes:
+        kinds: Ascending.
+        columns: Shape (4, 4): those of each block.
+        rows: Shape (4, 4).
+    """
+
+    kinds: tuple[int, ...]
+    columns: np.ndarray
+    rows: np.ndarray
+
+    @property
+    def products(self) -> int:
+        return sum(PRODUCTS[kind] for kind in self.kinds)
+
+    @property
+    def stay(self) -> bool:
+        """Whether each block leaves its entries among themselves: a stage may overwrite what it reads."""
+        return np.array_equal(np.sort(self.columns), np.sort(self.rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """v'[rows] = numbers · v[columns] for each block.
+
+    Attributes:
+        blocks: Where they are.
+        numbers: Shape (4, 4, 4): a matrix each.
+    """
+
+    blocks: Blocks
     numbers: np.ndarray
 
-
-Stage = tuple[Block, ...]
-"""Four blocks, by kind, that have every row and every column once; an only one keeps each block where it is."""
+    @property
+    def matrix(self) -> np.ndarray:
+        """Shape (16, 16)."""
+        found = np.zeros((SIZE, SIZE))
+        found[self.blocks.rows[:, :, None], self.blocks.columns[:, None, :]] = self.numbers
+        return found
 
 
 def stages_of(factors: Sequence[tuple[tuple[int, ...], np.ndarray]]) -> tuple[Stage, ...]:
     """A product of matrices on one or both of two digits of size 4, as few stages; empty where dense is as fast.
+
+    A single stage lets each block keep its entries.
 
     Args:
         factors: Of the product, the first one to act first: its digits (0, the more significant, and 1), in the order
@@ -59,13 +92,12 @@ def stages_of(factors: Sequence[tuple[tuple[int, ...], np.ndarray]]) -> tuple[St
         _append_all(chain, single)
         _append(chain, frozenset(digits), on_both(digits, matrix))
     _append_all(chain, single)
-    stages = [(matrix, _packed(matrix)) for _, matrix in chain]
-    if not all(bins for _, bins in stages):
+    stages = [stage for _, matrix in chain if (stage := _stage(matrix))]
+    if len(stages) < len(chain) or sum(stage.blocks.products for stage in stages) > MOST_PRODUCTS:
         return ()
-    made = tuple(_blocks(matrix, bins) for matrix, bins in stages)
-    if len(made) == 1 and any(set(block.rows) != set(block.columns) for block in made[0]):
-        made = (*made, _UNCHANGED)
-    return made if sum(PRODUCTS[block.kind] for stage in made for block in stage) <= MOST_PRODUCTS else ()
+    if len(stages) == 1 and not stages[0].blocks.stay:
+        stages.append(UNCHANGED)
+    return tuple(stages)
 
 
 def _append_all(chain: list[tuple[frozenset[int], np.ndarray]], single: dict[int, np.ndarray]) -> None:
@@ -77,7 +109,7 @@ def _append(chain: list[tuple[frozenset[int], np.ndarray]], own: frozenset[int],
     """Into a stage if it stays one, past those on the other digit, which commute; else as a new one."""
     for place in reversed(range(len(chain))):
         before, earlier = chain[place]
-        if _packed(product := matrix @ earlier):
+        if _blocks(product := matrix @ earlier):
             chain[place] = before | own, product
             return
         if before & own:
@@ -90,25 +122,39 @@ def on_both(digits: tuple[int, ...], matrix: np.ndarray) -> np.ndarray:
     if len(digits) == 2:
         spread = matrix.reshape(4, 4, 4, 4)
         return (spread if digits == (0, 1) else spread.transpose(1, 0, 3, 2)).reshape(SIZE, SIZE)
-    spread = np.zeros((4, 4, 4, 4))
-    for k in range(4):
-        spread[(slice(None), k, slice(None), k) if digits == (0,) else (k, slice(None), k, slice(None))] = matrix
-    return spread.reshape(SIZE, SIZE)
+    one = np.eye(4)
+    left, right = (matrix, one) if digits == (0,) else (one, matrix)
+    return (left[:, None, :, None] * right[None, :, None, :]).reshape(SIZE, SIZE)
 
 
-def _packed(matrix: np.ndarray) -> list[tuple[list[int], list[int]]]:
-    """Rows and columns of the blocks of a stage; empty if the matrix mixes more entries than a block has."""
-    parts = _components(np.abs(matrix) > TINY)
+def _stage(matrix: np.ndarray) -> Stage | None:
+    blocks = _blocks(matrix)
+    if blocks is None:
+        return None
+    numbers = matrix[blocks.rows[:, :, None], blocks.columns[:, None, :]]
+    return Stage(blocks, np.where(np.abs(numbers) > TINY, numbers, 0.0))
+
+
+def _blocks(matrix: np.ndarray) -> Blocks | None:
+    return _blocks_of(np.packbits(np.abs(matrix) > TINY).tobytes())
+
+
+@lru_cache(maxsize=1024)
+def _blocks_of(pattern: bytes) -> Blocks | None:
+    """The blocks of a stage by its entries that are not zero; `None` if they mix more entries than a block has."""
+    filled = np.unpackbits(np.frombuffer(pattern, np.uint8)).astype(bool).reshape(SIZE, SIZE)
     bins: list[tuple[list[int], list[int]]] = [([], []) for _ in range(SIZE // BLOCK)]
-    for rows, columns in sorted(parts, key=lambda part: -max(map(len, part))):
+    for rows, columns in sorted(_components(filled), key=lambda part: -max(map(len, part))):
         for in_rows, in_columns in bins:
             if len(in_rows) + len(rows) <= BLOCK and len(in_columns) + len(columns) <= BLOCK:
                 # Small parts in front, where kinds of blocks expect them.
                 in_rows[:0], in_columns[:0] = rows, columns
                 break
         else:
-            return []
-    return bins
+            return None
+    found = sorted((_kind(filled[np.ix_(rows, columns)]), rows, columns) for rows, columns in bins)
+    kinds, in_rows, in_columns = zip(*found, strict=True)
+    return Blocks(kinds, np.array(in_columns), np.array(in_rows))
 
 
 def _components(filled: np.ndarray) -> list[tuple[list[int], list[int]]]:
@@ -131,17 +177,12 @@ def _ones(mask: int) -> list[int]:
     return [k for k in range(SIZE) if mask >> k & 1]
 
 
-def _blocks(matrix: np.ndarray, bins: list[tuple[list[int], list[int]]]) -> Stage:
-    return tuple(sorted((_block(matrix, *part) for part in bins), key=lambda block: block.kind))
+def _kind(filled: np.ndarray) -> int:
+    beside = filled & ~np.eye(BLOCK, dtype=bool)
+    if beside[0].any() or beside[:, 0].any():
+        return FULL
+    return THREE if beside.any() else DIAGONAL
 
 
-def _block(matrix: np.ndarray, rows: list[int], columns: list[int]) -> Block:
-    numbers = matrix[np.array(rows)[:, None], columns]
-    numbers[np.abs(numbers) <= TINY] = 0.0
-    beside = numbers - np.diag(np.diagonal(numbers))
-    kind = FULL if beside[0].any() or beside[:, 0].any() else THREE if beside.any() else DIAGONAL
-    return Block(kind, tuple(columns), tuple(rows), numbers)
-
-
-_UNCHANGED = _blocks(np.eye(SIZE), _packed(np.eye(SIZE)))
-"""After a stage that moves entries to other blocks and would overwrite what those have not read."""
+UNCHANGED = Stage(Blocks((DIAGONAL,) * 4, *(np.arange(SIZE).reshape(4, 4),) * 2), np.array([np.eye(BLOCK)] * 4))
+"""After a stage that moves entries to other blocks, and would overwrite what those have not read."""

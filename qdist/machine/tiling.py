@@ -23,6 +23,9 @@ READING = {4: 4.0, 6: 2.0, 8: 1.7}
 WHOLE_BITS = 14
 """Vectors of at most this many bits are one tile: cores would wait for each other longer than they compute."""
 
+STAGED_BITS = 18
+"""Vectors of fewer bits take less time for a dense matrix than it takes to find its stages."""
+
 PARTS_BITS = 2
 """Larger vectors have at least four tiles, or parts, for the cores to share."""
 
@@ -87,12 +90,12 @@ def _work(operation: Operation) -> _Work | None:
     total, bits = bits_of(operation.dims, operation.axes)
     if len(bits) > LARGEST_STEP:
         return None
-    stages = _stages(operation) if total >= WHOLE_BITS and numbers.shape == (16, 16) else ()
+    stages = _stages(operation) if total >= STAGED_BITS and numbers.shape == (16, 16) else ()
     return _Work(operation.slot, total, Step(bits, numbers, stages), operation)
 
 
 def _stages(operation: Transfer | Scale) -> tuple[Stage, ...]:
-    """Of an operation on two qubits that is made of smaller ones; for small vectors it is not worth finding them."""
+    """Of an operation on two qubits that is made of smaller ones."""
     is_pair = isinstance(operation, Transfer) and [operation.dims[axis] for axis in operation.axes] == [4, 4]
     return stages_of(operation.factors) if is_pair and operation.factors else ()
 
