@@ -153,8 +153,8 @@ def _blocks_of(pattern: bytes) -> Blocks | None:
         else:
             return None
     found = sorted((_kind(filled[np.ix_(rows, columns)]), rows, columns) for rows, columns in bins)
-    kinds, in_rows, in_columns = zip(*found, strict=True)
-    return Blocks(kinds, np.array(in_columns), np.array(in_rows))
+    kinds = tuple(kind for kind, _, _ in found)
+    return Blocks(kinds, np.array([columns for _, _, columns in found]), np.array([rows for _, rows, _ in found]))
 
 
 def _components(filled: np.ndarray) -> list[tuple[list[int], list[int]]]:

@@ -90,7 +90,8 @@ class Clusters:
         matrix = _permute(matrix, sizes, order)
         otherwise = None if otherwise is None else _permute(otherwise, sizes, order)
         in_place = not isinstance(matrix, EachShot) and test is None and dims == {w: self.dims[w] for w in inputs}
-        outputs, parts = tuple(dims), ()
+        outputs = tuple(dims)
+        parts: tuple[tuple[tuple[int, ...], Any], ...] = ()
         if in_place:
             outputs = tuple(wires[a] for a in axes)
             names = tuple(dims)
@@ -102,8 +103,8 @@ class Clusters:
             self._forget(inputs)
             self._place(slot, [*dims, *(w for w in wires if w not in inputs)], dims)
         sizes = tuple(dims[w] for w in outputs)
-        new = Transfer(slot, before, axes, matrix, outputs, sizes, in_place, test, otherwise, parts)
-        self._write(new, slot, not in_place)
+        done = Transfer(slot, before, axes, matrix, outputs, sizes, in_place, test, otherwise, parts)
+        self._write(done, slot, not in_place)
         return slot
 
     def _grows_in_place(

@@ -187,3 +187,20 @@ def test_a_large_vector_that_gets_a_digit_is_never_copied():
     large = [op for op in plan.operations if isinstance(op, Transfer) and len(op.dims) >= 9]
     assert large
     assert all(op.in_place for op in large)
+
+
+def test_factors_of_a_transfer_have_its_matrix_as_their_product():
+    from tests.kernels.stages import dense
+
+    rng = np.random.default_rng(0)
+    names = [f"a/{k}" for k in range(4)]
+    network = qd.Network(nodes={"a": qd.Node(qubits=4)})
+    steps = []
+    for _ in range(60):
+        first, second = rng.choice(names, 2, replace=False)
+        steps += [apply("u3", first, params=tuple(rng.normal(size=3))), apply("cp", second, first, params=(0.3,))]
+    found = [each for each in plan(*steps, network=network, keep=names).operations if getattr(each, "factors", ())]
+    pairs = [each for each in found if len(each.axes) == 2]
+    assert len(pairs) > 20
+    for each in pairs:
+        assert np.allclose(dense(each.factors), each.matrix, rtol=0, atol=1e-13)

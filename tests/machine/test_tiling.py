@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qdist.machine.plan import Keep, Merge, Passes, Stop, Transfer
-from qdist.machine.tiling import passes_of, tile_bits, tiled
-from qdist_kernels import Step
+from qdist.machine.tiling import PART_BYTES, groups_of, tile_bits, tiled
+from qdist_kernels import Program, Step
 from tests.machine.plans import plan_of
 
 
@@ -22,10 +22,15 @@ def brickwork(qubits, depth):
     return [step(digits[a] + digits[b], number) for number, (a, b) in enumerate(pairs)]
 
 
-@given(st.integers(3, 22), st.lists(st.lists(st.integers(0, 21), min_size=1, max_size=4, unique=True), max_size=30))
+@given(st.integers(3, 26), st.lists(st.lists(st.integers(0, 25), min_size=1, max_size=4, unique=True), max_size=30))
 def test_steps_on_the_same_bits_keep_their_order_and_fit_their_tile(bits, chosen):
     steps = [step({bit % bits for bit in each}, number) for number, each in enumerate(chosen)]
-    passes = list(passes_of(steps, bits, 4))
+    program = Program(bits, tuple(groups_of(steps, bits, 4)))
+    passes = program.passes
+    for group in program.groups:
+        assert list(group.part) == sorted(set(group.part))
+        assert len(group.part) == bits or 4 * 2 ** len(group.part) == PART_BYTES
+        assert all(set(one.tile) <= set(group.part) for one in group.passes)
     order = [int(each.numbers[0]) for one in passes for each in one.steps]
     assert sorted(order) == list(range(len(steps)))
     for one in passes:
@@ -40,8 +45,8 @@ def test_steps_on_the_same_bits_keep_their_order_and_fit_their_tile(bits, chosen
 @pytest.mark.parametrize("qubits", range(8, 17))
 @pytest.mark.parametrize("itemsize", [4, 8])
 def test_three_or_more_operations_of_a_brickwork_share_a_pass(qubits, itemsize):
-    steps = brickwork(qubits, 10)[:32]
-    passes = list(passes_of(steps, 2 * qubits, itemsize))
+    steps = brickwork(qubits, 10)
+    passes = Program(2 * qubits, tuple(groups_of(steps, 2 * qubits, itemsize))).passes
     assert len(steps) >= 3 * len(passes)
 
 

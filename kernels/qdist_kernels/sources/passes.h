@@ -717,6 +717,8 @@ struct Pass {
   }
 };
 
+constexpr int kFewSteps = 2;  // for which a tile in one row stays where it is
+
 template <class T>
 Pass<T> read_pass(const int32_t*& code, const T* numbers, const int32_t* all, int many) {
   Pass<T> pass;
@@ -726,8 +728,8 @@ Pass<T> read_pass(const int32_t*& code, const T* numbers, const int32_t* all, in
   code += pass.tile_bits;
   pass.size = int64_t{1} << pass.tile_bits;
   pass.rows = rows_of(tile, pass.tile_bits);
-  // A step on far bits is faster in a scratch buffer even if the tile is one row.
-  pass.whole = pass.rows.length == pass.size && pass.tile_bits <= Place<T>::kPageBits + 1;
+  // Several steps on far bits are faster in a scratch buffer even if the tile is one row.
+  pass.whole = pass.rows.length == pass.size && (count <= kFewSteps || pass.tile_bits <= Place<T>::kPageBits + 1);
   pass.left = without(all, many, tile, pass.tile_bits);
   pass.place = {pass.whole ? 0 : kGap<T>};
   std::vector<Step<T>> steps(count);
