@@ -17,6 +17,7 @@ from qdist.machine.memory import check_memory, in_units
 from qdist.machine.plan import Transfer
 from qdist.machine.planner import make_plan
 from qdist.network.lowering import lower
+from tests.kernels.stages import dense
 
 ROOT = Path(__file__).parents[2]
 
@@ -190,16 +191,16 @@ def test_a_large_vector_that_gets_a_digit_is_never_copied():
 
 
 def test_factors_of_a_transfer_have_its_matrix_as_their_product():
-    from tests.kernels.stages import dense
-
     rng = np.random.default_rng(0)
-    names = [f"a/{k}" for k in range(4)]
-    network = qd.Network(nodes={"a": qd.Node(qubits=4)})
-    steps = []
+    network, names = one_node(4)
+    steps = [qd.Prepare(tuple(names))]
     for _ in range(60):
-        first, second = rng.choice(names, 2, replace=False)
-        steps += [apply("u3", first, params=tuple(rng.normal(size=3))), apply("cp", second, first, params=(0.3,))]
-    found = [each for each in plan(*steps, network=network, keep=names).operations if getattr(each, "factors", ())]
+        first, second = map(str, rng.choice(names, 2, replace=False))
+        steps += [qd.apply("u3", first, params=tuple(rng.normal(size=3))), qd.apply("cp", second, first, params=(0.3,))]
+        steps.append(qd.Apply(qd.CHANNELS["amplitude_damping"].function(0.1), (first,)))
+
+    found = [each for each in plan_of(steps, network).operations if getattr(each, "factors", ())]
+
     pairs = [each for each in found if len(each.axes) == 2]
     assert len(pairs) > 20
     for each in pairs:

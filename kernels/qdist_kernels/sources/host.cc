@@ -70,7 +70,7 @@ void parallel(int64_t tiles, int64_t size, int64_t room, int32_t threads, Each&&
 
 template <class T>
 void run(T* vector, int64_t batch, int32_t bits, const int32_t* code, const T* numbers, int32_t threads) {
-  qdist::run(vector, batch, bits, code, numbers, [&](int64_t tiles, int64_t size, int64_t room, auto&& each) {
+  qdist::run(vector, batch, bits, code, numbers, threads, [&](int64_t tiles, int64_t size, int64_t room, auto&& each) {
     parallel<T>(tiles, size, room, threads, each);
   });
 }

@@ -324,6 +324,59 @@ Ready<T> make_ready(Step<T> step, int tile_bits, Place<T> place, const Trade<T>&
 // The next index whose bits in `skipped` are all 0, in steps of `by`.
 inline int64_t next(int64_t index, int64_t skipped, int64_t by) { return ((index | skipped) + by) & ~skipped; }
 
+// Where the entries of a tile are: rows that are contiguous in the vector.
+struct Rows {
+  int64_t length, shift;
+  std::vector<int64_t> coarse, fine;
+
+  int64_t count() const { return int64_t(fine.size() * coarse.size()); }
+  int64_t operator()(int64_t row) const { return coarse[row >> shift] + fine[row & (int64_t(fine.size()) - 1)]; }
+};
+
+inline Rows rows_of(const int32_t* tile, int count) {
+  int contiguous = 0;
+  while (contiguous < count && tile[contiguous] == contiguous) ++contiguous;
+  const int left = count - contiguous, half = left / 2;
+  auto spread = [&](int first, int many) {
+    std::vector<int32_t> descending(tile + first, tile + first + many);
+    std::reverse(descending.begin(), descending.end());
+    return offsets_of(descending.data(), many);
+  };
+  return {int64_t{1} << contiguous, half, spread(contiguous + half, left - half), spread(contiguous, half)};
+}
+
+// Asks for the lines of the tile that is probably next, some at a time, while this one is worked on: memory is read while
+// the processor computes.
+template <class T>
+class Ahead {
+ public:
+  Ahead(const T* base, const Rows& rows, int64_t calls) : base_(base), rows_(rows) {
+    if (base == nullptr || calls == 0) return;
+    left_ = rows.count();
+    const int64_t lines = left_ * std::max<int64_t>(1, rows.length / kLine);
+    at_once_ = (lines + calls - 1) / calls;
+    line_ = base + rows(0);
+  }
+
+  void operator()() {
+    if (left_ == 0) return;
+    for (int64_t k = 0; k < at_once_; ++k) {
+      __builtin_prefetch(line_ + column_, 0, 2);
+      if ((column_ += kLine) < rows_.length) continue;
+      column_ = 0;
+      if (--left_ == 0) return;
+      line_ = base_ + rows_(rows_.count() - left_);
+    }
+  }
+
+ private:
+  static constexpr int64_t kLine = 64 / sizeof(T);
+  const T* base_;
+  const T* line_ = nullptr;
+  const Rows& rows_;
+  int64_t left_ = 0, column_ = 0, at_once_ = 0;
+};
+
 template <int Count, int Low>
 struct Shape {
   static constexpr int kColumns = 1 << Count, kRows = 1 << (Count - Low);
@@ -376,7 +429,7 @@ inline __attribute__((always_inline)) void dense_groups(T* tile, const int64_t* 
 }
 
 template <class T, int Count, int Low>
-void dense(T* tile, int64_t size, const Ready<T>& ready) {
+void dense(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
   using S = Shape<Count, Low>;
   constexpr int kLanes = Lanes<T>::kCount;
   const int64_t* offsets = ready.offsets.data();
@@ -393,6 +446,7 @@ void dense(T* tile, int64_t size, const Ready<T>& ready) {
     // The next groups, for which the processor does not look far enough ahead.
     const T* soon = tile + ready.place(start);
     for (int64_t row = 0; row < S::kRows; ++row) __builtin_prefetch(soon + offsets[row], 1);
+    ahead();
     dense_groups<T, Count, Low, S::kTogether>(tile, offsets, starts, masks, matrix);
   }
   for (; group < groups; ++group) {
@@ -463,7 +517,7 @@ inline __attribute__((always_inline)) void staged_groups(T* const* at, const Rea
 }
 
 template <class T>
-void staged(T* tile, int64_t size, const Ready<T>& ready) {
+void staged(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
   constexpr int kLanes = Lanes<T>::kCount, kTogether = kHeldTogether<T>;
   const int64_t groups = size / kLanes >> kStageBits;
   int64_t start = 0, group = 0;
@@ -474,6 +528,7 @@ void staged(T* tile, int64_t size, const Ready<T>& ready) {
       start = next(start, ready.skipped, kLanes);
     }
     staged_groups<T, kTogether>(at, ready);
+    ahead();
   }
   for (; group < groups; ++group) {
     at[0] = tile + ready.place(start);
@@ -483,7 +538,7 @@ void staged(T* tile, int64_t size, const Ready<T>& ready) {
 }
 
 template <class T>
-void diagonal(T* tile, int64_t size, const Ready<T>& ready) {
+void diagonal(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
   constexpr int kLanes = Lanes<T>::kCount;
   const int64_t rows = ready.offsets.size(), groups = size / kLanes / rows;
   int64_t start = 0;
@@ -493,6 +548,7 @@ void diagonal(T* tile, int64_t size, const Ready<T>& ready) {
       store(at, load(at) * ready.spread[row]);
     }
     start = next(start, ready.skipped, kLanes);
+    ahead();
   }
 }
 
@@ -518,53 +574,35 @@ void entry_by_entry(T* tile, int64_t size, const Ready<T>& ready) {
 }
 
 template <class T, int Count>
-void dense_of(T* tile, int64_t size, const Ready<T>& ready) {
+void dense_of(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
   switch (ready.low) {
-    case 0: return dense<T, Count, 0>(tile, size, ready);
-    case 1: return dense<T, Count, 1>(tile, size, ready);
+    case 0: return dense<T, Count, 0>(tile, size, ready, ahead);
+    case 1: return dense<T, Count, 1>(tile, size, ready, ahead);
     case 2:
-      if constexpr (Count >= 2 && Lanes<T>::kBits >= 2) return dense<T, Count, 2>(tile, size, ready);
+      if constexpr (Count >= 2 && Lanes<T>::kBits >= 2) return dense<T, Count, 2>(tile, size, ready, ahead);
       break;
     case 3:
-      if constexpr (Count >= 3 && Lanes<T>::kBits >= 3) return dense<T, Count, 3>(tile, size, ready);
+      if constexpr (Count >= 3 && Lanes<T>::kBits >= 3) return dense<T, Count, 3>(tile, size, ready, ahead);
       break;
     case 4:
-      if constexpr (Count >= 4 && Lanes<T>::kBits >= 4) return dense<T, Count, 4>(tile, size, ready);
+      if constexpr (Count >= 4 && Lanes<T>::kBits >= 4) return dense<T, Count, 4>(tile, size, ready, ahead);
       break;
   }
 }
 
 template <class T>
-void apply(T* tile, int64_t size, const Ready<T>& ready) {
+void apply(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
   if (ready.scalar) return entry_by_entry(tile, size, ready);
-  if (ready.diagonal) return diagonal(tile, size, ready);
-  if (!ready.stages.empty()) return staged(tile, size, ready);
+  if (ready.diagonal) return diagonal(tile, size, ready, ahead);
+  if (!ready.stages.empty()) return staged(tile, size, ready, ahead);
   switch (ready.count) {
-    case 1: return dense_of<T, 1>(tile, size, ready);
-    case 2: return dense_of<T, 2>(tile, size, ready);
-    case 3: return dense_of<T, 3>(tile, size, ready);
-    case 4: return dense_of<T, 4>(tile, size, ready);
-    case 5: return dense_of<T, 5>(tile, size, ready);
-    case 6: return dense_of<T, 6>(tile, size, ready);
+    case 1: return dense_of<T, 1>(tile, size, ready, ahead);
+    case 2: return dense_of<T, 2>(tile, size, ready, ahead);
+    case 3: return dense_of<T, 3>(tile, size, ready, ahead);
+    case 4: return dense_of<T, 4>(tile, size, ready, ahead);
+    case 5: return dense_of<T, 5>(tile, size, ready, ahead);
+    case 6: return dense_of<T, 6>(tile, size, ready, ahead);
   }
-}
-
-// Where the entries of a tile are: rows that are contiguous in the vector.
-struct Rows {
-  int64_t length, shift;
-  std::vector<int64_t> coarse, fine;
-};
-
-inline Rows rows_of(const int32_t* tile, int count) {
-  int contiguous = 0;
-  while (contiguous < count && tile[contiguous] == contiguous) ++contiguous;
-  const int left = count - contiguous, half = left / 2;
-  auto spread = [&](int first, int many) {
-    std::vector<int32_t> descending(tile + first, tile + first + many);
-    std::reverse(descending.begin(), descending.end());
-    return offsets_of(descending.data(), many);
-  };
-  return {int64_t{1} << contiguous, half, spread(contiguous + half, left - half), spread(contiguous, half)};
 }
 
 // Bits of an index that are not among others, both ascending.
@@ -597,9 +635,9 @@ constexpr int64_t kRowsAhead = 16;
 template <class T>
 inline void copy_rows(T* scratch, T* vector, const Rows& rows, bool back) {
   constexpr int64_t kLine = 64 / sizeof(T), kPage = Place<T>::kPage;
-  const int64_t many = rows.fine.size(), total = many * rows.coarse.size();
+  const int64_t total = rows.count();
   const int64_t piece = std::min(rows.length, kPage);
-  auto at = [&](int64_t row) { return vector + rows.coarse[row >> rows.shift] + rows.fine[row & (many - 1)]; };
+  auto at = [&](int64_t row) { return vector + rows(row); };
   int64_t used = 0;
   for (int64_t row = 0; row < total; ++row) {
     if (row + kRowsAhead < total) {
@@ -622,21 +660,20 @@ template <class T, int Mask>
 inline void copy_traded(T* scratch, T* vector, const Rows& rows, const Trade<T>& trade, Place<T> place, bool back) {
   constexpr int kLanes = Lanes<T>::kCount, kVectors = 1 << __builtin_popcount(Mask);
   constexpr int64_t kLine = 64 / sizeof(T);
-  const int64_t many = rows.fine.size(), total = many * rows.coarse.size(), length = rows.length;
-  auto at = [&](int64_t row) { return rows.coarse[row >> rows.shift] + rows.fine[row & (many - 1)]; };
+  const int64_t total = rows.count(), length = rows.length;
   const int64_t rows_skipped = trade.skipped / length, inside = trade.skipped & (length - 1);
   const int64_t taken = total >> __builtin_popcountll(rows_skipped);
   int64_t soon = 0;
   for (int64_t k = 0; k < kRowsAhead; ++k) soon = next(soon, rows_skipped, 1);
   for (int64_t row = 0, done = 0; done < taken; ++done, row = next(row, rows_skipped, 1)) {
     if (done + kRowsAhead < taken) {
-      const T* line = vector + at(soon);
+      const T* line = vector + rows(soon);
       for (int64_t k = 0; k < length; k += kLine)
         for (int v = 0; v < kVectors; ++v)
           if (trade.far[v] == 0 || trade.far[v] >= length) __builtin_prefetch(line + trade.far[v] + k, 1);
       soon = next(soon, rows_skipped, 1);
     }
-    T *here = vector + at(row), *there = scratch + place(row * length);
+    T *here = vector + rows(row), *there = scratch + place(row * length);
     const int64_t count = length / kLanes >> __builtin_popcountll(inside);
     for (int64_t k = 0, column = 0; k < count; ++k, column = next(column, inside, kLanes)) {
       typename Lanes<T>::Aligned some[kVectors];
@@ -696,6 +733,8 @@ Trade<T> make_trade(const std::vector<Step<T>>& steps, const int32_t* tile, int 
   return trade;
 }
 
+constexpr int kFewSteps = 2;  // for which a tile in one row stays where it is
+
 // A pass that is made ready: its tile, where the others of it begin, and its steps.
 template <class T>
 struct Pass {
@@ -707,17 +746,28 @@ struct Pass {
   Trade<T> trade;
   std::vector<int32_t> left;  // bits that tell its tiles apart
   std::vector<Ready<T>> steps;
+  int64_t calls = 0;  // of `Ahead` during all steps
 
   int64_t tiles() const { return int64_t{1} << left.size(); }
 
-  void operator()(T* base, T* scratch) const {
+  // `soon` is where the tile begins that is probably next, or null.
+  void operator()(T* base, const T* soon, T* scratch) const {
     if (!whole) copy(scratch, base, rows, trade, place, false);
-    for (const Ready<T>& step : steps) apply(whole ? base : scratch, size, step);
+    const bool reads_ahead = !whole && int64_t(steps.size()) <= kFewSteps;  // with many, there is little to gain
+    Ahead<T> ahead(reads_ahead ? soon : nullptr, rows, calls);
+    for (const Ready<T>& step : steps) apply(whole ? base : scratch, size, step, ahead);
     if (!whole) copy(scratch, base, rows, trade, place, true);
   }
 };
 
-constexpr int kFewSteps = 2;  // for which a tile in one row stays where it is
+// How often a step calls `Ahead`.
+template <class T>
+int64_t groups_at_once(const Ready<T>& ready, int64_t size) {
+  const int64_t vectors = size / Lanes<T>::kCount, rows = ready.offsets.size();
+  if (ready.scalar) return 0;
+  if (ready.diagonal) return vectors / rows;
+  return vectors / rows / (ready.stages.empty() ? together(rows) : kHeldTogether<T>);
+}
 
 template <class T>
 Pass<T> read_pass(const int32_t*& code, const T* numbers, const int32_t* all, int many) {
@@ -747,6 +797,7 @@ Pass<T> read_pass(const int32_t*& code, const T* numbers, const int32_t* all, in
   if (trades) pass.trade = make_trade(steps, tile, pass.tile_bits, pass.place);
   for (Step<T>& step : steps) {
     pass.steps.push_back(make_ready(step, pass.tile_bits, pass.place, pass.trade));
+    pass.calls += groups_at_once(pass.steps.back(), pass.size);
   }
   return pass;
 }
@@ -759,7 +810,7 @@ Pass<T> read_pass(const int32_t*& code, const T* numbers, const int32_t* all, in
 // A part of the vector takes all passes of its group before the next one does: one that stays in the L3 cache. If the
 // part is the whole vector, cores share the tiles of each pass; else they share the parts.
 template <class T, class Parallel>
-void run(T* vector, int64_t batch, int bits, const int32_t* code, const T* numbers, Parallel&& parallel) {
+void run(T* vector, int64_t batch, int bits, const int32_t* code, const T* numbers, int threads, Parallel&& parallel) {
   std::vector<int32_t> every(bits);
   for (int bit = 0; bit < bits; ++bit) every[bit] = bit;
   for (int groups = *code++; groups > 0; --groups) {
@@ -778,14 +829,22 @@ void run(T* vector, int64_t batch, int bits, const int32_t* code, const T* numbe
       parallel(batch * parts, int64_t{1} << part_bits, room, [&](int64_t number, T* scratch) {
         T* base = vector + ((number / parts) << bits) + deposit(number % parts, left);
         for (const Pass<T>& pass : passes)
-          for (int64_t tile = 0; tile < pass.tiles(); ++tile) pass(base + deposit(tile, pass.left), scratch);
+          for (int64_t tile = 0; tile < pass.tiles(); ++tile) {
+            const T* soon = tile + 1 < pass.tiles() ? base + deposit(tile + 1, pass.left) : nullptr;
+            pass(base + deposit(tile, pass.left), soon, scratch);
+          }
       });
       continue;
     }
-    for (const Pass<T>& pass : passes)
-      parallel(batch * pass.tiles(), pass.size, room, [&](int64_t number, T* scratch) {
-        pass(vector + ((number / pass.tiles()) << bits) + deposit(number % pass.tiles(), pass.left), scratch);
+    for (const Pass<T>& pass : passes) {
+      const int64_t tiles = batch * pass.tiles();
+      const auto begin = [&](int64_t number) {
+        return vector + ((number / pass.tiles()) << bits) + deposit(number % pass.tiles(), pass.left);
+      };
+      parallel(tiles, pass.size, room, [&](int64_t number, T* scratch) {
+        pass(begin(number), number + threads < tiles ? begin(number + threads) : nullptr, scratch);
       });
+    }
   }
 }
 
