@@ -145,6 +145,18 @@ def call(library: Any, vector: np.ndarray, bits: int, code: np.ndarray, numbers:
     )
 
 
+def outer(first: np.ndarray, second: np.ndarray, out: np.ndarray) -> None:
+    """The tensor product of two vectors into `out`, which may begin where `first` does, but not overlap `second`."""
+    getattr(_host(), f"qdist_outer_{SUFFIXES[out.dtype]}")(
+        ctypes.c_void_p(first.ctypes.data),
+        ctypes.c_int64(first.size),
+        ctypes.c_void_p(second.ctypes.data),
+        ctypes.c_int64(second.size),
+        ctypes.c_void_p(out.ctypes.data),
+        ctypes.c_int32(settings.threads()),
+    )
+
+
 class Sums:
     """What is added to what when a batch is contracted; `sources/batches.h` says how it is read.
 

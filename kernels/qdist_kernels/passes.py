@@ -9,6 +9,10 @@ from qdist_kernels.namespace import is_jax
 from qdist_kernels.program import Program
 from qdist_kernels.transfer import placed, scale, settle, update
 
+DOUBLE_ENTRIES = 2**16
+"""Vectors with at most this many entries are computed in float64: they are in a cache, and circuits on few qubits have
+tens of thousands of operations, whose rounding errors add up."""
+
 
 def run_passes(vector: Any, program: Program) -> Any:
     """Run a program on each vector of a batch, in place: `vector` must not be used again.
@@ -16,7 +20,7 @@ def run_passes(vector: Any, program: Program) -> Any:
     v'[…, a, …] = Σ_b W[a, b] v[…, b, …] for each step W, one after another
 
     With native kernels a tile is read from memory once a pass. Otherwise, and for batches on the host, step by step, by
-    `update` and `scale`; derivatives go through those.
+    `update` and `scale`; derivatives go through those. Small float32 vectors on the host are rounded once, at the end.
 
     Args:
         vector: Shape (2^bits,) or (batch, 2^bits).
@@ -27,6 +31,9 @@ def run_passes(vector: Any, program: Program) -> Any:
     """
     vector = placed(vector)
     is_batch_on_host = vector.ndim == 2 and not is_jax(vector)
+    if not is_jax(vector) and vector.dtype == np.float32 and vector.size <= DOUBLE_ENTRIES:
+        vector[...] = run_passes(vector.astype(float), program)
+        return vector
     if not is_batch_on_host and native.is_used_for(vector, program.bits):
         return native.run(vector, program)
     for step in program.steps:

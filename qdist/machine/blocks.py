@@ -21,13 +21,18 @@ BLOCK_ENTRIES = 16
 """Dense blocks stop at two qubits: a three-qubit block costs more than two of these."""
 
 
+Factors = tuple[tuple[tuple[str, ...], Any], ...]
+"""Matrices whose product a block is, the first to act first, each with the wires that it leaves where they are."""
+
+
 @dataclass(eq=False)
 class _Block:
-    """A matrix (prod(out), prod(in)) that waits to be applied."""
+    """A matrix (prod(out), prod(in)) that waits to be applied; `None` for the factors of one that moves wires."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     matrix: Any
+    factors: Factors | None = None
 
 
 class Blocks:
@@ -136,10 +141,10 @@ class Blocks:
         if len(blocks) == 1 and set(inputs) <= set(blocks[0].outputs):
             return blocks[0]
         free = tuple(w for w in dict.fromkeys(inputs) if not any(w in block.outputs for block in blocks))
-        joined = _Block(free, free, np.eye(entries(tuple(self.dims[w] for w in free))))
+        joined = _Block(free, free, np.eye(entries(tuple(self.dims[w] for w in free))), ())
         for block in blocks:
-            matrix = kron(joined.matrix, block.matrix)
-            joined = _Block(joined.inputs + block.inputs, joined.outputs + block.outputs, matrix)
+            matrix, factors = kron(joined.matrix, block.matrix), _together(joined.factors, block.factors)
+            joined = _Block(joined.inputs + block.inputs, joined.outputs + block.outputs, matrix, factors)
         return joined
 
     def _follow(
@@ -153,7 +158,8 @@ class Blocks:
         for wire in set(inputs) - set(outputs):
             del self.dims[wire]
         self.dims |= {w: 2 for w in outputs if w not in self.dims} | dims
-        new = _Block(block.inputs, outputs + rest, product)
+        factors = _together(block.factors, ((inputs, matrix),)) if inputs == outputs and not dims else None
+        new = _Block(block.inputs, outputs + rest, product, factors)
         self._block_of |= dict.fromkeys(new.outputs, new)
         if not new.outputs and new.inputs:
             self._apply(new)
@@ -172,6 +178,10 @@ class Blocks:
             del self._block_of[wire]
         dims = {w: self.dims[w] for w in block.outputs}
         if block.inputs:
-            self.clusters.transfer(block.inputs, dims, block.matrix)
+            self.clusters.transfer(block.inputs, dims, block.matrix, factors=block.factors)
         else:
             self.clusters.load(dims, block.matrix[:, 0])
+
+
+def _together(first: Factors | None, second: Factors | None) -> Factors | None:
+    return None if first is None or second is None else first + second

@@ -62,11 +62,18 @@ class Clusters:
         return slot
 
     def transfer(
-        self, inputs: Sequence[str], dims: dict[str, int], matrix: Any, test: Test | None = None, otherwise: Any = None
+        self,
+        inputs: Sequence[str],
+        dims: dict[str, int],
+        matrix: Any,
+        test: Test | None = None,
+        otherwise: Any = None,
+        factors: Sequence[tuple[tuple[str, ...], Any]] | None = None,
     ) -> int:
         """Contract the digits of `inputs`; the new wires, with the sizes `dims`, come in front.
 
-        Wires that stay with the size they have, under one matrix for all shots, stay where they are instead.
+        Wires that stay with the size they have, under one matrix for all shots, stay where they are instead. `factors`,
+        if known, are matrices on some of them, whose product is the matrix; the first acts first.
         """
         slot = self.join(inputs)
         new = [wire for wire in dims if wire not in inputs]
@@ -84,17 +91,20 @@ class Clusters:
         otherwise = None if otherwise is None else _permute(otherwise, sizes, order)
         in_place = not isinstance(matrix, EachShot) and test is None and dims == {w: self.dims[w] for w in inputs}
         outputs = tuple(dims)
+        parts: tuple[tuple[tuple[int, ...], Any], ...] = ()
         if in_place:
             outputs = tuple(wires[a] for a in axes)
             names = tuple(dims)
             matrix = _permute(matrix.T, tuple(dims.values()), [names.index(w) for w in outputs]).T
+            parts = tuple((tuple(map(outputs.index, some)), part) for some, part in factors or ())
         else:
             if isinstance(matrix, EachShot) or test is not None:
                 self.batched.add(slot)
             self._forget(inputs)
             self._place(slot, [*dims, *(w for w in wires if w not in inputs)], dims)
         sizes = tuple(dims[w] for w in outputs)
-        self._write(Transfer(slot, before, axes, matrix, outputs, sizes, in_place, test, otherwise), slot, not in_place)
+        done = Transfer(slot, before, axes, matrix, outputs, sizes, in_place, test, otherwise, parts)
+        self._write(done, slot, not in_place)
         return slot
 
     def _grows_in_place(

@@ -43,7 +43,8 @@ class Transfer:
 
     With `in_place` the digits stay where they are (`qdist_kernels.update`), else new ones, those of `outputs`, come in
     front (`qdist_kernels.transfer`). With `test`, asked of drawn bits, a shot uses `matrix` where it holds and
-    `otherwise` elsewhere.
+    `otherwise` elsewhere. `factors`, if known, are the matrices whose product it is, the first to act first, each with
+    its digits as places in `axes`.
     """
 
     slot: int
@@ -55,6 +56,7 @@ class Transfer:
     in_place: bool = False
     test: Test | None = None
     otherwise: Any = None
+    factors: tuple[tuple[tuple[int, ...], Any], ...] = ()
 
     @property
     def differs_by_shot(self) -> bool:

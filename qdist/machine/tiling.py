@@ -4,18 +4,15 @@ A tile is the entries that differ in some bits of their index. Operations on oth
 pass, and everything after them on the same bits waits with them; the rest commutes and need not wait.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from qdist.machine.plan import Draw, Merge, Operation, Passes, Plan, Read, Scale, Stop, Transfer, batched_by
-from qdist_kernels import Pass, Program, Step
+from qdist_kernels import Group, Pass, Program, Stage, Step, stages_of
 from qdist_kernels.program import LARGEST_STEP, Tiles, bits_of
 from qdist_kernels.transfer import tiles_for
-
-AHEAD = 64
-"""Steps that wait and are looked at when the tile of a pass is chosen."""
 
 
 def tiled(plan: Plan) -> Plan:
@@ -72,7 +69,15 @@ def _work(operation: Operation) -> _Work | None:
     total, bits = bits_of(operation.dims, operation.axes)
     if len(bits) > LARGEST_STEP:
         return None
-    return _Work(operation.slot, total, Step(bits, numbers), operation)
+    worth_it = total >= tiles_for(2**total).staged_bits and numbers.shape == (16, 16)
+    stages = _stages(operation) if worth_it else ()
+    return _Work(operation.slot, total, Step(bits, numbers, stages), operation)
+
+
+def _stages(operation: Transfer | Scale) -> tuple[Stage, ...]:
+    """Of an operation on two qubits that is made of smaller ones."""
+    is_pair = isinstance(operation, Transfer) and [operation.dims[axis] for axis in operation.axes] == [4, 4]
+    return stages_of(operation.factors) if is_pair and operation.factors else ()
 
 
 def _diagonal(matrix: np.ndarray) -> np.ndarray | None:
@@ -97,12 +102,12 @@ def _grouped(slot: int, works: list[_Work], itemsize: int) -> Iterator[Operation
     if len(works) == 1 and bits <= tiles.whole_bits:
         yield works[0].operation
     else:
-        passes = tuple(passes_of([work.step for work in works], bits, itemsize, tiles))
-        yield Passes(slot, Program(bits, passes), len(works))
+        groups = tuple(groups_of([work.step for work in works], bits, itemsize, tiles))
+        yield Passes(slot, Program(bits, groups), len(works))
 
 
-def passes_of(steps: Sequence[Step], bits: int, itemsize: int, tiles: Tiles) -> Iterator[Pass]:
-    """Group steps into passes.
+def groups_of(steps: Sequence[Step], bits: int, itemsize: int, tiles: Tiles) -> Iterator[Group]:
+    """Group steps into passes, and those into groups that a part of a large vector takes at once.
 
     Args:
         steps: In an order in which they may be done.
@@ -110,67 +115,73 @@ def passes_of(steps: Sequence[Step], bits: int, itemsize: int, tiles: Tiles) -> 
         itemsize: Bytes of a number.
         tiles: How the vector is cut.
     """
-    size = tiles.bits(bits, itemsize)
-    left = list(steps)
+    size, whole = tiles.part(bits, itemsize), range(bits)
+    left = [_Waiting(sum(1 << bit for bit in step.bits), step) for step in steps]
     while left:
+        part, taken, left = _next_pass(left, (1 << tiles.part_rows) - 1, size, whole) if size < bits else (0, left, [])
+        yield _group(_filled(part, size, whole), taken, tiles.bits(bits, itemsize), tiles.reading)
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """A step that is in no pass yet, and its bits as a mask."""
+
+    bits: int
+    step: Step
+
+
+def _group(part: Sequence[int], waiting: list[_Waiting], size: int, reading: Mapping[int, float]) -> Group:
+    """Passes with tiles of 2^size entries inside of a part."""
+    passes = []
+    while waiting:
         choices = [
-            (reading, _next_pass(left, tile, size))
-            for row, reading in tiles.reading.items()
-            for tile in _beginnings(left[:AHEAD], set(range(min(row, size))), size, tiles.beginnings)
+            (cost, found)
+            for row, cost in reading.items()
+            if (found := _next_pass(waiting, (1 << min(row, size)) - 1, size, part))[1]
         ]
-        able = (choice for choice in choices if choice[1][1])
-        _, (tile, taken, left) = min(able, key=lambda choice: choice[0] / len(choice[1][1]))
-        # Bits that no step needs make a tile's rows longer.
-        spare = (bit for bit in range(bits) if bit not in tile)
-        while len(tile) < size:
-            tile.add(next(spare))
-        yield Pass(tuple(sorted(tile)), tuple(taken))
+        _, (tile, taken, waiting) = min(choices, key=lambda choice: choice[0] / len(choice[1][1]))
+        passes.append(Pass(_filled(tile, size, part), tuple(one.step for one in taken)))
+    return Group(tuple(part), tuple(passes))
 
 
-def _beginnings(steps: list[Step], rows: set[int], size: int, most: int) -> Iterator[set[int]]:
-    """Tiles to choose from: one that takes steps as they come, and for each of the first ones another around it.
+def _filled(tile: int, size: int, bits: Sequence[int]) -> tuple[int, ...]:
+    """Bits that no step needs make the rows of a tile longer."""
+    for bit in bits:
+        if tile.bit_count() < size:
+            tile |= 1 << bit
+    return tuple(bit for bit in bits if tile >> bit & 1)
 
-    Those grow by the bits of the step that lets the most steps in for each new bit.
+
+def _next_pass(
+    waiting: list[_Waiting], rows: int, size: int, bits: Sequence[int]
+) -> tuple[int, list[_Waiting], list[_Waiting]]:
+    """A pass with the first step that waits, or where more fit, with neighboring bits.
+
+    Args:
+        waiting: In an order in which they may be done.
+        rows: Bits that every tile has.
+        size: How many bits it has at most.
+        bits: Those that it may have, ascending.
+
+    Returns:
+        The bits that it has (`rows` and those of its steps), its steps, and those that are left.
     """
-    yield rows
-    everywhere = [set(step.bits) for step in steps]
-    for first in _inside(everywhere, set())[1][:most]:
-        tile = rows | first
-        while len(tile) <= size:
-            inside, next_ones = _inside(everywhere, tile)
-            wider = [tile | bits for bits in next_ones if len(tile | bits) <= size]
-            if not wider:
-                yield tile
-                break
-            tile = max(wider, key=lambda each: (_inside(everywhere, each)[0] - inside) / (len(each) - len(tile)))
+    free = [bit for bit in bits if not rows >> bit & 1]
+    width = size - rows.bit_count()
+    windows = [sum(1 << bit for bit in free[k : k + width]) for k in range(len(free) - width + 1)]
+    return max((_taken(waiting, rows, window, size) for window in (0, *windows)), key=lambda found: len(found[1]))
 
 
-def _inside(steps: list[set[int]], tile: set[int]) -> tuple[int, list[set[int]]]:
-    """How many steps can be done in a tile, and those that would be next in a larger one."""
-    blocked: set[int] = set()
-    count, next_ones = 0, []
-    for bits in steps:
-        is_free = blocked.isdisjoint(bits)
-        if is_free and bits <= tile:
-            count += 1
-            continue
-        if is_free:
-            next_ones.append(bits)
-        blocked |= bits
-    return count, next_ones
-
-
-def _next_pass(steps: list[Step], tile: set[int], size: int) -> tuple[set[int], list[Step], list[Step]]:
-    """All steps that fit as they come; the tile that has grown to hold them, those steps, and those that are left."""
-    tile = set(tile)
-    blocked: set[int] = set()
-    taken, left = [], []
-    for step in steps:
-        bits = set(step.bits)
-        if not bits & blocked and len(tile | bits) <= size:
-            tile |= bits
-            taken.append(step)
+def _taken(waiting: list[_Waiting], rows: int, window: int, size: int) -> tuple[int, list[_Waiting], list[_Waiting]]:
+    """All steps that fit in a tile, beginning with the first that does."""
+    tile, blocked, taken, left = rows | window, 0, [], []
+    for one in waiting:
+        if not one.bits & blocked and (tile | one.bits).bit_count() <= size:
+            tile |= one.bits
+            taken.append(one)
         else:
-            blocked |= bits
-            left.append(step)
-    return tile, taken, left
+            blocked |= one.bits
+            left.append(one)
+    for one in taken:
+        rows |= one.bits
+    return rows, taken, left

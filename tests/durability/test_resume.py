@@ -30,9 +30,17 @@ RANKS = [(1, 1), (2, 2), (4, 4), (1, 4), (4, 2), (2, 1)]
 STEPS = {"exact": 3, "chain": 5, "sampled": 2, "postselected": 3, "sweep": 2}
 
 
-def undisturbed(folder, kind, ranks):
-    job = read_job(write_job(folder / "undisturbed", kind))
+def undisturbed(folder, kind, ranks, every_steps=None):
+    """A run of a kind of job, which may stop at the same points: in between, operations are rounded together."""
+    path = write_job(folder / "undisturbed", kind)
+    if every_steps:
+        stop_every(path, every_steps)
+    job = read_job(path)
     return run_ranks(ranks, lambda comm: run(job, comm=comm, keep_state=False))[0]
+
+
+def stop_every(path, steps):
+    path.write_text(re.sub(r"every_steps = \d", f"every_steps = {steps}", path.read_text()))
 
 
 @pytest.mark.parametrize("kind", JOBS)
@@ -50,13 +58,13 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path, kind, before
 @pytest.mark.parametrize("kind", JOBS)
 def test_a_run_that_is_stopped_at_every_step_ends_as_one_that_was_never_stopped(tmp_path, kind):
     job = write_job(tmp_path, kind)
-    job.write_text(re.sub(r"every_steps = \d", "every_steps = 1", job.read_text()))
+    stop_every(job, 1)
     number = 0
     while isinstance(found := on_ranks(1, job, stop_after=1, resume=True)[0], Path):
         number += 1
     assert number > 2
     assert found.attributes["resumed"] == number
-    assert_same(found, undisturbed(tmp_path, kind, 1), exactly=True)
+    assert_same(found, undisturbed(tmp_path, kind, 1, every_steps=1), exactly=True)
 
 
 def test_over_three_numbers_of_ranks_in_turn(tmp_path):

@@ -4,21 +4,34 @@ import numpy as np
 
 import qdist_kernels as kernels
 from qdist_kernels.program import LARGEST_STEP
+from tests.kernels.stages import product, random_stages
 
 
-def random_program(bits, rng, *, passes=3, steps=4):
-    """Steps on random bits, of all sizes, dense and diagonal, in tiles of random bits."""
+def random_program(bits, rng, *, groups=2, passes=2, steps=4):
+    """Steps on random bits, of all sizes, dense, diagonal and in stages, in parts and tiles of random bits."""
     made = []
-    for _ in range(passes):
-        tile = np.sort(rng.choice(bits, rng.integers(1, bits + 1), replace=False))
-        inside = []
-        for _ in range(steps):
-            count = rng.integers(1, min(len(tile), LARGEST_STEP) + 1)
-            chosen = np.sort(rng.choice(tile, count, replace=False))[::-1]
-            shape = (2**count,) * rng.integers(1, 3)
-            inside.append(kernels.Step(tuple(map(int, chosen)), rng.normal(size=shape) / 2 ** (count / 2)))
-        made.append(kernels.Pass(tuple(map(int, tile)), tuple(inside)))
+    for _ in range(groups):
+        part = some_of(range(bits), rng)
+        tiles = [some_of(part, rng) for _ in range(passes)]
+        made.append(kernels.Group(part, tuple(random_pass(tile, rng, steps) for tile in tiles)))
     return kernels.Program(bits, tuple(made))
+
+
+def some_of(bits, rng):
+    return tuple(sorted(map(int, rng.choice(bits, rng.integers(1, len(bits) + 1), replace=False))))
+
+
+def random_pass(tile, rng, steps):
+    inside = []
+    for _ in range(steps):
+        count = rng.integers(1, min(len(tile), LARGEST_STEP) + 1)
+        chosen = tuple(map(int, np.sort(rng.choice(tile, count, replace=False))[::-1]))
+        stages, numbers = (), rng.normal(size=(2**count,) * rng.integers(1, 3)) / 2 ** (count / 2)
+        if count == 4 and rng.random() < 0.8:
+            stages = random_stages(rng)
+            numbers = product(stages)
+        inside.append(kernels.Step(chosen, numbers, stages))
+    return kernels.Pass(tile, tuple(inside))
 
 
 def expected(vector, program):

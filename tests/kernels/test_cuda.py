@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 import qdist_kernels as kernels
-from qdist.machine.tiling import passes_of
+from qdist.machine.tiling import groups_of
 from qdist_kernels import build, cuda, native
 from qdist_kernels.native import SUFFIXES
-from qdist_kernels.program import ON_CUDA, one_step
+from qdist_kernels.program import ON_CUDA, in_one_group, one_step
 from qdist_kernels.transfer import tiles_for
 from tests.kernels.programs import expected, random_program
 
@@ -110,11 +110,11 @@ def test_steps_of_every_kind_and_size_on_one_vector_and_on_batches(numbers, coun
 def test_passes_of_many_steps_and_those_that_were_planned_for_other_tiles(steps, dtype, emulated):
     rng = np.random.default_rng(steps)
     for bits in (11, 16):
-        program = random_program(bits, rng, passes=2, steps=steps)
+        program = random_program(bits, rng, groups=1, passes=2, steps=steps)
         check(emulated, rng.normal(size=2**bits).astype(dtype), program)
         low = tuple(range(ON_CUDA.bits(bits, np.dtype(dtype).itemsize)))
-        inside = random_program(len(low), rng, passes=1, steps=steps).steps
-        whole = kernels.Program(bits, (kernels.Pass(low, inside),))
+        inside = random_program(len(low), rng, groups=1, passes=1, steps=steps).steps
+        whole = in_one_group(bits, (kernels.Pass(low, inside),))
         check(emulated, rng.normal(size=2**bits).astype(dtype), whole)
 
 
@@ -129,9 +129,9 @@ def test_offsets_have_more_than_32_bits(emulated):
     numbers = rng.normal(size=(16, 16)) / 4
     vector.reshape(2**10, 2**20, 2**4)[:, 0] = entries.reshape(2**10, 2**4)
 
-    emulated(vector, kernels.Program(34, (kernels.Pass(tile, (kernels.Step((33, 32, 25, 24), numbers),)),)), tiles=1)
+    emulated(vector, in_one_group(34, (kernels.Pass(tile, (kernels.Step((33, 32, 25, 24), numbers),)),)), tiles=1)
 
-    alone = kernels.Program(14, (kernels.Pass(tuple(range(14)), (kernels.Step((13, 12, 5, 4), numbers),)),))
+    alone = in_one_group(14, (kernels.Pass(tuple(range(14)), (kernels.Step((13, 12, 5, 4), numbers),)),))
     assert np.array_equal(vector.reshape(2**10, 2**20, 2**4)[:, 0].reshape(-1), emulated(entries, alone))
 
 
@@ -156,11 +156,11 @@ def test_large_vectors_go_to_the_gpu_and_its_kernel_moves_them(pretended_gpu):
     rng, bits, dims = np.random.default_rng(0), 22, (4,) * 11
     vector, matrix, factors = rng.normal(size=2**bits).astype(np.float32), rng.normal(size=(16, 16)), rng.normal(size=4)
     steps = kernels.Step((21, 20, 9, 8), matrix), kernels.Step((13, 12), factors)
-    wanted = expected(vector, kernels.Program(bits, (kernels.Pass(tuple(range(bits)), steps),)))
+    wanted = expected(vector, in_one_group(bits, (kernels.Pass(tuple(range(bits)), steps),)))
 
     moved = kernels.update(vector.copy(), matrix, dims=dims, axes=(0, 6))
     scaled = kernels.scale(moved, factors, dims=dims, axes=(4,))
-    planned = tuple(passes_of(steps, bits, 4, tiles_for(2**bits)))
+    planned = tuple(groups_of(steps, bits, 4, tiles_for(2**bits)))
     at_once = kernels.run_passes(vector.copy(), kernels.Program(bits, planned))
 
     assert len(planned) == 1
@@ -231,7 +231,7 @@ def test_tiles_of_any_size_are_loaded_and_stored_without_meeting_in_a_bank(dtype
 
 def test_a_pass_of_eight_operations_leaves_room_for_three_blocks():
     step = kernels.Step((7, 6, 5, 4), np.ones((16, 16)))
-    (launch,) = cuda.launches(kernels.Program(30, (kernels.Pass(tuple(range(14)), (step,) * 8),)), np.float32)
+    (launch,) = cuda.launches(in_one_group(30, (kernels.Pass(tuple(range(14)), (step,) * 8),)), np.float32)
     rounds = 2**14 // 4 // 128
     shared = 4 * 2**14 + 4 * launch.code.size + 4 * launch.numbers.size + 16 * rounds
     assert 3 * (shared + 1024) <= 228 * 1024

@@ -1,6 +1,7 @@
 """Passes by every set of kernels, and every way to compile them, against plain NumPy."""
 
 import ctypes
+import importlib
 import itertools
 import os
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 import qdist_kernels as kernels
 from qdist_kernels import build, native, settings
+from qdist_kernels.program import in_one_group
 from tests.kernels.programs import expected, random_program
 
 TOLERANCE = {np.dtype(np.float32): 2e-4, np.dtype(np.float64): 1e-11}
@@ -24,6 +26,12 @@ MACHINES = {
     "AVX-512": (("-mavx512f", "-mavx512dq", "-mfma"), "avx512f"),
     "this machine": (build.FOR_THIS_MACHINE, ""),
 }
+
+
+@pytest.fixture(autouse=True)
+def every_vector_in_its_own_precision(monkeypatch):
+    """Small float32 vectors are computed in float64 otherwise."""
+    monkeypatch.setattr(importlib.import_module("qdist_kernels.passes"), "DOUBLE_ENTRIES", 0)
 
 
 def has_instructions(name):
@@ -139,3 +147,15 @@ def test_the_library_is_compiled_once_and_found_again_without_jax(tmp_path):
     made = library.stat().st_mtime_ns
     assert python(script, tmp_path).stdout.split() == ["True", "False"]
     assert library.stat().st_mtime_ns == made
+
+
+def test_small_float32_vectors_are_rounded_once(monkeypatch, kernel_set):
+    """Ten thousand rotations in float32 would be off by 1e-4."""
+    monkeypatch.setattr(importlib.import_module("qdist_kernels.passes"), "DOUBLE_ENTRIES", 2**8)
+    rotation = np.eye(4)
+    rotation[1:3, 1:3] = [[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]]
+    step = kernels.Step((3, 2), rotation)
+    program = in_one_group(8, (kernels.Pass(tuple(range(8)), (step,) * 10**4),))
+    vector = np.random.default_rng(0).normal(size=2**8).astype(np.float32)
+    wanted = kernels.run_passes(vector.astype(float), program)
+    assert np.allclose(kernels.run_passes(vector, program), wanted, rtol=0, atol=1e-6)

@@ -17,6 +17,7 @@ from qdist.machine.memory import check_memory, in_units
 from qdist.machine.plan import Transfer
 from qdist.machine.planner import make_plan
 from qdist.network.lowering import lower
+from tests.kernels.stages import dense
 
 ROOT = Path(__file__).parents[2]
 
@@ -187,3 +188,20 @@ def test_a_large_vector_that_gets_a_digit_is_never_copied():
     large = [op for op in plan.operations if isinstance(op, Transfer) and len(op.dims) >= 9]
     assert large
     assert all(op.in_place for op in large)
+
+
+def test_factors_of_a_transfer_have_its_matrix_as_their_product():
+    rng = np.random.default_rng(0)
+    network, names = one_node(4)
+    steps = [qd.Prepare(tuple(names))]
+    for _ in range(60):
+        first, second = map(str, rng.choice(names, 2, replace=False))
+        steps += [qd.apply("u3", first, params=tuple(rng.normal(size=3))), qd.apply("cp", second, first, params=(0.3,))]
+        steps.append(qd.Apply(qd.CHANNELS["amplitude_damping"].function(0.1), (first,)))
+
+    found = [each for each in plan_of(steps, network).operations if getattr(each, "factors", ())]
+
+    pairs = [each for each in found if len(each.axes) == 2]
+    assert len(pairs) > 20
+    for each in pairs:
+        assert np.allclose(dense(each.factors), each.matrix, rtol=0, atol=1e-13)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qdist.machine.plan import Keep, Merge, Passes, Stop, Transfer
-from qdist.machine.tiling import passes_of, tiled
-from qdist_kernels import Step
+from qdist.machine.tiling import groups_of, tiled
+from qdist_kernels import Program, Step
 from qdist_kernels.program import ON_CUDA, ON_HOST
 from tests.machine.plans import plan_of
 
@@ -24,10 +24,15 @@ def brickwork(qubits, depth):
 
 
 @pytest.mark.parametrize("tiles", [ON_HOST, ON_CUDA], ids=["host", "CUDA"])
-@given(st.integers(3, 22), st.lists(st.lists(st.integers(0, 21), min_size=1, max_size=6, unique=True), max_size=30))
+@given(st.integers(3, 26), st.lists(st.lists(st.integers(0, 25), min_size=1, max_size=6, unique=True), max_size=30))
 def test_steps_on_the_same_bits_keep_their_order_and_fit_their_tile(tiles, bits, chosen):
     steps = [step({bit % bits for bit in each}, number) for number, each in enumerate(chosen)]
-    passes = list(passes_of(steps, bits, 4, tiles))
+    program = Program(bits, tuple(groups_of(steps, bits, 4, tiles)))
+    passes = program.passes
+    for group in program.groups:
+        assert list(group.part) == sorted(set(group.part))
+        assert len(group.part) == tiles.part(bits, 4)
+        assert all(set(one.tile) <= set(group.part) for one in group.passes)
     order = [int(each.numbers[0]) for one in passes for each in one.steps]
     assert sorted(order) == list(range(len(steps)))
     for one in passes:
@@ -42,8 +47,8 @@ def test_steps_on_the_same_bits_keep_their_order_and_fit_their_tile(tiles, bits,
 @pytest.mark.parametrize("qubits", range(8, 17))
 @pytest.mark.parametrize("itemsize", [4, 8])
 def test_three_or_more_operations_of_a_brickwork_share_a_pass(qubits, itemsize):
-    steps = brickwork(qubits, 10)[:32]
-    passes = list(passes_of(steps, 2 * qubits, itemsize, ON_HOST))
+    steps = brickwork(qubits, 10)
+    passes = Program(2 * qubits, tuple(groups_of(steps, 2 * qubits, itemsize, ON_HOST))).passes
     assert len(steps) >= 3 * len(passes)
 
 
@@ -51,7 +56,7 @@ def test_three_or_more_operations_of_a_brickwork_share_a_pass(qubits, itemsize):
 @pytest.mark.parametrize("qubits", range(12, 18))
 def test_four_or_more_operations_of_a_brickwork_share_a_pass_on_a_gpu(qubits, depth):
     steps = brickwork(qubits, depth)
-    passes = list(passes_of(steps, 2 * qubits, 4, ON_CUDA))
+    passes = Program(2 * qubits, tuple(groups_of(steps, 2 * qubits, 4, ON_CUDA))).passes
     assert len(steps) >= (4 if depth < 10 else 5) * len(passes)
 
 

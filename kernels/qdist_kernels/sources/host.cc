@@ -62,12 +62,39 @@ class Pool {
   int started_ = 0;
 };
 
+template <class T, class Each>
+void parallel(int64_t tiles, int64_t size, int64_t room, int32_t threads, Each&& each) {
+  qdist::parallel<T>(tiles, size, room, threads, each,
+                     [&](std::function<void()> work) { Pool::get().schedule(std::move(work), threads - 1); });
+}
+
 template <class T>
 void run(T* vector, int64_t batch, int32_t bits, const int32_t* code, const T* numbers, int32_t threads) {
-  qdist::run(vector, batch, bits, code, numbers, [&](int64_t tiles, int64_t size, auto&& each) {
-    qdist::parallel<T>(tiles, size, threads, each,
-                       [&](std::function<void()> work) { Pool::get().schedule(std::move(work), threads - 1); });
+  qdist::run(vector, batch, bits, code, numbers, threads, [&](int64_t tiles, int64_t size, int64_t room, auto&& each) {
+    parallel<T>(tiles, size, room, threads, each);
   });
+}
+
+// Tensor product. `out` may begin where `first` does: rows are written from the end, those together whose results lie
+// behind everything that is still to be read.
+template <class T>
+void outer(const T* first, int64_t rows, const T* second, int64_t columns, T* out, int32_t threads) {
+  const auto write = [&](int64_t begin, int64_t end) {
+    for (int64_t row = end - 1; row >= begin; --row) {
+      const T value = first[row];
+      T* to = out + row * columns;
+      for (int64_t k = 0; k < columns; ++k) to[k] = value * second[k];
+    }
+  };
+  const int64_t share = std::max<int64_t>(1, (1 << 16) / columns);
+  while (rows > share) {
+    const int64_t begin = (rows + columns - 1) / columns, parts = (rows - begin + share - 1) / share;
+    parallel<T>(parts, share * columns, 0, threads, [&](int64_t part, T*) {
+      write(begin + part * share, std::min(rows, begin + (part + 1) * share));
+    });
+    rows = begin;
+  }
+  write(0, rows);
 }
 
 // `sizes`: shots of the result, of the first and of the second vector; entries that each has beside its contracted
@@ -106,6 +133,14 @@ void qdist_contract_f64(double* const* data, const int64_t* const* columns, cons
                         const int64_t* sizes, const int64_t* groups, const int64_t* entries,
                         const double* const* values, const int8_t* same) {
   contract(data, columns, rest, sizes, groups, entries, values, same);
+}
+
+void qdist_outer_f32(const float* first, int64_t rows, const float* second, int64_t columns, float* out, int32_t threads) {
+  outer(first, rows, second, columns, out, threads);
+}
+
+void qdist_outer_f64(const double* first, int64_t rows, const double* second, int64_t columns, double* out, int32_t threads) {
+  outer(first, rows, second, columns, out, threads);
 }
 
 }  // extern "C"

@@ -40,14 +40,14 @@ T* scratch_of(int64_t size) {
 
 constexpr int64_t kEntriesEach = 1 << 12;  // fewer are not worth handing to another thread
 
-// Calls each(number, scratch) for all tiles; `schedule` starts a function on another thread.
+// Calls each(number, scratch) for all tiles of `size` entries; `schedule` starts a function on another thread.
 template <class T, class Each, class Schedule>
-void parallel(int64_t tiles, int64_t size, int threads, Each&& each, Schedule&& schedule) {
+void parallel(int64_t tiles, int64_t size, int64_t room, int threads, Each&& each, Schedule&& schedule) {
   const int64_t together = std::max<int64_t>(1, kEntriesEach / size);
   const int64_t shares = (tiles + together - 1) / together;
   const int helpers = static_cast<int>(std::min<int64_t>(threads, shares)) - 1;
   if (helpers <= 0) {
-    T* scratch = scratch_of<T>(size);
+    T* scratch = scratch_of<T>(room);
     for (int64_t tile = 0; tile < tiles; ++tile) each(tile, scratch);
     return;
   }
@@ -55,11 +55,11 @@ void parallel(int64_t tiles, int64_t size, int threads, Each&& each, Schedule&& 
     std::atomic<int64_t> next{0}, done{0};
   };
   auto state = std::make_shared<State>();
-  auto work = [state, tiles, size, together, shares, &each] {
+  auto work = [state, tiles, room, together, shares, &each] {
     for (;;) {
       const int64_t share = state->next.fetch_add(1);
       if (share >= shares) return;  // `each` may be gone by now
-      T* scratch = scratch_of<T>(size);
+      T* scratch = scratch_of<T>(room);
       for (int64_t tile = share * together; tile < std::min(tiles, (share + 1) * together); ++tile) each(tile, scratch);
       state->done.fetch_add(1, std::memory_order_release);
     }

@@ -17,9 +17,9 @@ ffi::Error passes(ffi::ThreadPool pool, ffi::Buffer<kType> vector, ffi::Buffer<f
   const int64_t size = vector.element_count();
   if (data != given) std::copy(given, given + size, data);  // XLA may decline to alias
   const int free = static_cast<int>(std::min<int64_t>(threads, pool.num_threads() + 1));
-  qdist::run<T>(data, size >> bits, bits, code.typed_data(), numbers.typed_data(),
-                [&](int64_t tiles, int64_t tile, auto&& each) {
-                  qdist::parallel<T>(tiles, tile, free, each, [&](auto work) { pool.Schedule(std::move(work)); });
+  qdist::run<T>(data, size >> bits, bits, code.typed_data(), numbers.typed_data(), free,
+                [&](int64_t tiles, int64_t size, int64_t room, auto&& each) {
+                  qdist::parallel<T>(tiles, size, room, free, each, [&](auto work) { pool.Schedule(std::move(work)); });
                 });
   return ffi::Error::Success();
 }
