@@ -1,0 +1,422 @@
+// Small real matrices on bits of a tile's index.
+//
+// A step that acts on lanes reads each of its columns from a shuffle of the vector, and its matrix has another row in each
+// lane: 2^k products a vector wherever the bits are. A dense matrix on two digits may come as stages too
+// (`qdist_kernels/stages.py`): four matrices of 4 × 4 side by side, again and again, which is a third of the products.
+// They are used where none of its bits is in a lane.
+
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+#include <vector>
+
+#include "lanes.h"
+#include "places.h"
+
+namespace qdist {
+
+constexpr int kMaxStepBits = 6;
+constexpr int64_t kScratchAlignment = 64;
+
+enum Kind : int32_t { kDiagonal, kThree, kFull };
+
+constexpr int kBlocks = 4, kBlockSize = 4, kStageBits = 4;
+
+// A part of a stage, as it is written in the program: from four entries of a group to four.
+struct Block {
+  int32_t kind, columns[kBlockSize], rows[kBlockSize];
+};
+
+// One step of a pass, as it is written in the program: its bits are those of the tile's own index.
+template <class T>
+struct Step {
+  bool diagonal;
+  int count;            // bits
+  const int32_t* at;    // descending: the first is the most significant of the matrix's index
+  const T* numbers;     // (2^count)^2, row by row, or 2^count; then 16 for each block of the stages
+  int stages;           // 0 if there are none
+  const Block* blocks;  // four of each stage
+};
+
+// Groups of 2^(Count-Low) vectors that are done together: what they share (the matrix) is read once. The sums of a block
+// of rows stay in registers; kSums of them hide the latency of a product.
+constexpr int kSums = 8;
+constexpr int64_t together(int64_t rows) { return rows >= 4 ? 2 : rows == 2 ? 4 : 8; }
+constexpr int64_t rows_at_a_time(int64_t rows) { return std::min<int64_t>(rows, kSums / together(rows)); }
+
+// A stage made ready: blocks sorted by kind, of which the first ones are `diagonal`, those up to `three` have a factor and
+// nine numbers; and where their entries are, in the tile or between two stages.
+struct Stage {
+  int diagonal = 0, three = 0;
+  int64_t from[kBlocks][kBlockSize], to[kBlocks][kBlockSize];
+};
+
+// Groups of 16 vectors that take a stage together: what they share is read once, and a vector is half a line of the cache.
+template <class T>
+constexpr int kHeldTogether = 128 / kVectorBytes;
+
+// A step made ready for a tile: where its columns are, and its matrix spread over lanes.
+template <class T>
+struct Ready {
+  using L = Lanes<T>;
+  bool diagonal;
+  bool scalar = false;
+  int count;
+  int low = 0;      // bits of the step in lanes
+  int64_t skipped;  // the step's bits above the lanes
+  Place<T> place;
+  std::vector<Stage> stages;
+  bool stays = false;  // whether its only stage has the same entries in the rows and the columns of each block
+  std::vector<int64_t> offsets;
+  std::vector<typename L::Mask> masks;     // for each value of the low bits: where a lane finds its column
+  std::vector<typename L::Aligned> spread;  // [block of rows][column][row], or [row] of a diagonal
+  std::vector<T> plain;                     // the same, where it has no bits in lanes
+  const T* numbers;
+  std::vector<T> own;  // if they are in another order than in the program
+};
+
+template <class T>
+Stage make_stage(const Block* blocks, const std::vector<int64_t>& offsets, bool first, bool last) {
+  Stage stage;
+  for (int b = 0; b < kBlocks; ++b) {
+    stage.diagonal += blocks[b].kind == kDiagonal;
+    stage.three += blocks[b].kind != kFull;
+    for (int k = 0; k < kBlockSize; ++k) {
+      const int32_t column = blocks[b].columns[k], row = blocks[b].rows[k];
+      stage.from[b][k] = first ? offsets[column] : column * kHeldTogether<T>;
+      stage.to[b][k] = last ? offsets[row] : row * kHeldTogether<T>;
+    }
+  }
+  return stage;
+}
+
+// The numbers of a step for its bits in another order, of which `from` says where each was.
+template <class T>
+std::vector<T> reordered(const Step<T>& step, const std::vector<int>& from) {
+  const int64_t rows = int64_t{1} << step.count;
+  std::vector<int64_t> old(rows, 0);
+  for (int64_t value = 0; value < rows; ++value)
+    for (int k = 0; k < step.count; ++k)
+      if (value >> (step.count - 1 - k) & 1) old[value] |= int64_t{1} << (step.count - 1 - from[k]);
+  std::vector<T> numbers;
+  for (int64_t row = 0; row < rows; ++row) {
+    if (step.diagonal) numbers.push_back(step.numbers[old[row]]);
+    for (int64_t column = 0; column < rows && !step.diagonal; ++column)
+      numbers.push_back(step.numbers[old[row] * rows + old[column]]);
+  }
+  return numbers;
+}
+
+template <class T>
+Ready<T> make_ready(Step<T> step, int tile_bits, Place<T> place, const Trade<T>& trade) {
+  using L = Lanes<T>;
+  Ready<T> ready;
+  ready.place = place;
+  std::vector<int32_t> at(step.at, step.at + step.count);
+  for (int32_t& bit : at) bit = trade(bit);
+  step.at = at.data();
+  const bool in_lanes = *std::min_element(at.begin(), at.end()) < L::kBits;
+  if (in_lanes && !std::is_sorted(at.rbegin(), at.rend())) {  // bits in lanes must be the last ones
+    std::vector<int> from(step.count);
+    for (int k = 0; k < step.count; ++k) from[k] = k;
+    std::sort(from.begin(), from.end(), [&](int a, int b) { return at[a] > at[b]; });
+    ready.own = reordered(step, from);
+    step.numbers = ready.own.data();
+    std::sort(at.rbegin(), at.rend());
+  }
+  ready.diagonal = step.diagonal;
+  ready.count = step.count;
+  ready.numbers = step.numbers;
+  const int64_t columns = int64_t{1} << step.count;
+  if (tile_bits < L::kBits) {  // fewer entries than lanes
+    ready.scalar = true;
+    ready.offsets = offsets_of(step.at, step.count);
+    ready.skipped = ready.offsets.back();
+    for (int64_t& offset : ready.offsets) offset = place(offset);
+    return ready;
+  }
+  while (ready.low < step.count && step.at[step.count - 1 - ready.low] < L::kBits) ++ready.low;
+  const int high = step.count - ready.low;
+  ready.offsets = offsets_of(step.at, high);
+  ready.skipped = ready.offsets.back();
+  for (int64_t& offset : ready.offsets) offset = place(offset);
+  if (step.stages && ready.low == 0) {
+    ready.stays = step.stages == 1;
+    ready.numbers += int64_t{1} << 2 * kStageBits;
+    for (int k = 0; k < step.stages; ++k)
+      ready.stages.push_back(make_stage<T>(step.blocks + k * kBlocks, ready.offsets, k == 0, k + 1 == step.stages));
+    return ready;
+  }
+  const int32_t* lane_bits = step.at + high;
+  std::vector<int64_t> lane_value(L::kCount, 0);  // of the step's low bits
+  int64_t lane_mask = 0;
+  for (int k = 0; k < ready.low; ++k) lane_mask |= int64_t{1} << lane_bits[k];
+  for (int lane = 0; lane < L::kCount; ++lane)
+    for (int k = 0; k < ready.low; ++k)
+      lane_value[lane] = lane_value[lane] * 2 + (lane >> lane_bits[k] & 1);
+  const std::vector<int64_t> lane_offsets = offsets_of(lane_bits, ready.low);
+  for (const int64_t own : lane_offsets) ready.masks.push_back(mask_of<T>(own, ~lane_mask));
+  const int64_t rows = int64_t{1} << high;
+  if (step.diagonal) {
+    for (int64_t row = 0; row < rows; ++row) {
+      typename L::Aligned factor;
+      for (int lane = 0; lane < L::kCount; ++lane) factor[lane] = step.numbers[(row << ready.low) + lane_value[lane]];
+      ready.spread.push_back(factor);
+    }
+    return ready;
+  }
+  const int64_t block = rows_at_a_time(rows);
+  for (int64_t first = 0; first < rows; first += block)
+    for (int64_t column = 0; column < columns; ++column)
+      for (int64_t row = first; row < first + block; ++row) {
+        typename L::Aligned entry;
+        for (int lane = 0; lane < L::kCount; ++lane)
+          entry[lane] = step.numbers[((row << ready.low) + lane_value[lane]) * columns + column];
+        if (ready.low)
+          ready.spread.push_back(entry);
+        else
+          ready.plain.push_back(entry[0]);
+      }
+  return ready;
+}
+
+template <int Count, int Low>
+struct Shape {
+  static constexpr int kColumns = 1 << Count, kRows = 1 << (Count - Low);
+  static constexpr int kTogether = together(kRows), kBlock = rows_at_a_time(kRows);
+};
+
+template <class T, int Count, int Low, int Together>
+inline __attribute__((always_inline)) void dense_groups(T* tile, const int64_t* offsets, const int64_t* starts,
+                                                        const typename Lanes<T>::Mask* masks, const void* matrix) {
+  using V = typename Lanes<T>::Aligned;
+  using S = Shape<Count, Low>;
+  using Factor = std::conditional_t<Low == 0, T, V>;
+  const Factor* factors = static_cast<const Factor*>(matrix);
+  V in[S::kColumns * Together];
+  for (int high = 0; high < S::kRows; ++high)
+#pragma GCC unroll 8
+    for (int g = 0; g < Together; ++g) {
+      const V value = load(tile + starts[g] + offsets[high]);
+      if constexpr (Low == 0) {
+        in[high * Together + g] = value;
+      } else {
+#pragma GCC unroll 16
+        for (int low = 0; low < 1 << Low; ++low) in[((high << Low) + low) * Together + g] = shuffle<T>(value, masks[low]);
+      }
+    }
+  for (int first = 0; first < S::kRows; first += S::kBlock) {
+    V sums[S::kBlock * Together];
+#pragma GCC unroll 16
+    for (int k = 0; k < S::kBlock * Together; ++k) sums[k] = V{};
+    const V* from = in;
+#pragma GCC unroll 4
+    for (int column = 0; column < S::kColumns; ++column) {
+      V values[Together];
+#pragma GCC unroll 8
+      for (int g = 0; g < Together; ++g) values[g] = from[g];
+#pragma GCC unroll 8
+      for (int row = 0; row < S::kBlock; ++row) {
+        const Factor factor = factors[row];
+#pragma GCC unroll 8
+        for (int g = 0; g < Together; ++g) sums[row * Together + g] += factor * values[g];
+      }
+      from += Together;
+      factors += S::kBlock;
+    }
+#pragma GCC unroll 8
+    for (int row = 0; row < S::kBlock; ++row)
+#pragma GCC unroll 8
+      for (int g = 0; g < Together; ++g) store(tile + starts[g] + offsets[first + row], sums[row * Together + g]);
+  }
+}
+
+template <class T, int Count, int Low>
+void dense(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
+  using S = Shape<Count, Low>;
+  constexpr int kLanes = Lanes<T>::kCount;
+  const int64_t* offsets = ready.offsets.data();
+  const auto* masks = ready.masks.data();
+  const void* matrix = Low == 0 ? static_cast<const void*>(ready.plain.data()) : ready.spread.data();
+  const int64_t skipped = ready.skipped, groups = size / kLanes / S::kRows;
+  int64_t start = 0, group = 0;
+  int64_t starts[S::kTogether];
+  for (; group + S::kTogether <= groups; group += S::kTogether) {
+    for (int g = 0; g < S::kTogether; ++g) {
+      starts[g] = ready.place(start);
+      start = next(start, skipped, kLanes);
+    }
+    // The next groups, for which the processor does not look far enough ahead.
+    const T* soon = tile + ready.place(start);
+    for (int64_t row = 0; row < S::kRows; ++row) __builtin_prefetch(soon + offsets[row], 1);
+    ahead();
+    dense_groups<T, Count, Low, S::kTogether>(tile, offsets, starts, masks, matrix);
+  }
+  for (; group < groups; ++group) {
+    starts[0] = ready.place(start);
+    dense_groups<T, Count, Low, 1>(tile, offsets, starts, masks, matrix);
+    start = next(start, skipped, kLanes);
+  }
+}
+
+// One stage on some groups: from the tile or from what the stage before held, and to where the next one finds it.
+template <class T, int Together, bool FromTile, bool ToTile>
+inline __attribute__((always_inline)) void one_stage(T* const* at, const Stage& stage, const T* numbers,
+                                                     const typename Lanes<T>::Aligned* held,
+                                                     typename Lanes<T>::Aligned* after) {
+  using V = typename Lanes<T>::Aligned;
+  const auto read = [&](int64_t place, int g) { return FromTile ? load(at[g] + place) : held[place + g]; };
+  const auto write = [&](int64_t place, int g, V value) {
+    if constexpr (ToTile)
+      store(at[g] + place, value);
+    else
+      after[place + g] = value;
+  };
+  const auto each = [&](int block, auto first, auto mixes) {
+    V in[kBlockSize][Together];
+#pragma GCC unroll 4
+    for (int k = 0; k < kBlockSize; ++k)
+#pragma GCC unroll 4
+      for (int g = 0; g < Together; ++g) in[k][g] = read(stage.from[block][k], g);
+#pragma GCC unroll 4
+    for (int row = 0; row < kBlockSize; ++row) {
+      const bool alone = !mixes || row < first;
+      const T* factors = numbers + row * kBlockSize;
+      V sums[Together];
+#pragma GCC unroll 4
+      for (int g = 0; g < Together; ++g) sums[g] = factors[alone ? row : first] * in[alone ? row : first][g];
+      if (!alone)
+#pragma GCC unroll 4
+        for (int k = first + 1; k < kBlockSize; ++k)
+#pragma GCC unroll 4
+          for (int g = 0; g < Together; ++g) sums[g] += factors[k] * in[k][g];
+#pragma GCC unroll 4
+      for (int g = 0; g < Together; ++g) write(stage.to[block][row], g, sums[g]);
+    }
+    numbers += kBlockSize * kBlockSize;
+  };
+  int block = 0;
+  for (; block < stage.diagonal; ++block) each(block, std::integral_constant<int, 0>(), std::false_type());
+  for (; block < stage.three; ++block) each(block, std::integral_constant<int, 1>(), std::true_type());
+  for (; block < kBlocks; ++block) each(block, std::integral_constant<int, 0>(), std::true_type());
+}
+
+template <class T, int Together>
+inline __attribute__((always_inline)) void staged_groups(T* const* at, const Ready<T>& ready) {
+  using V = typename Lanes<T>::Aligned;
+  constexpr int kNumbers = kBlocks * kBlockSize * kBlockSize;
+  const Stage *stage = ready.stages.data(), *last = stage + ready.stages.size() - 1;
+  const T* numbers = ready.numbers;
+  V held[2][(1 << kStageBits) * kHeldTogether<T>];
+  if (ready.stays) return one_stage<T, Together, true, true>(at, *stage, numbers, nullptr, nullptr);
+  one_stage<T, Together, true, false>(at, *stage, numbers, nullptr, held[0]);
+  int now = 0;
+  while (++stage < last) {
+    numbers += kNumbers;
+    one_stage<T, Together, false, false>(at, *stage, numbers, held[now], held[now ^ 1]);
+    now ^= 1;
+  }
+  one_stage<T, Together, false, true>(at, *stage, numbers + kNumbers, held[now], nullptr);
+}
+
+template <class T>
+void staged(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
+  constexpr int kLanes = Lanes<T>::kCount, kTogether = kHeldTogether<T>;
+  const int64_t groups = size / kLanes >> kStageBits;
+  int64_t start = 0, group = 0;
+  T* at[kTogether];
+  for (; group + kTogether <= groups; group += kTogether) {
+    for (int g = 0; g < kTogether; ++g) {
+      at[g] = tile + ready.place(start);
+      start = next(start, ready.skipped, kLanes);
+    }
+    staged_groups<T, kTogether>(at, ready);
+    ahead();
+  }
+  for (; group < groups; ++group) {
+    at[0] = tile + ready.place(start);
+    staged_groups<T, 1>(at, ready);
+    start = next(start, ready.skipped, kLanes);
+  }
+}
+
+template <class T>
+void diagonal(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
+  constexpr int kLanes = Lanes<T>::kCount;
+  const int64_t rows = ready.offsets.size(), groups = size / kLanes / rows;
+  int64_t start = 0;
+  for (int64_t group = 0; group < groups; ++group) {
+    for (int64_t row = 0; row < rows; ++row) {
+      T* at = tile + ready.place(start) + ready.offsets[row];
+      store(at, load(at) * ready.spread[row]);
+    }
+    start = next(start, ready.skipped, kLanes);
+    ahead();
+  }
+}
+
+// Tiles with fewer entries than lanes.
+template <class T>
+void entry_by_entry(T* tile, int64_t size, const Ready<T>& ready) {
+  const int64_t columns = int64_t{1} << ready.count;
+  T in[1 << kMaxStepBits];
+  int64_t start = 0;
+  for (int64_t group = 0; group < size / columns; ++group) {
+    T* at = tile + ready.place(start);
+    for (int64_t column = 0; column < columns; ++column) in[column] = at[ready.offsets[column]];
+    for (int64_t row = 0; row < columns; ++row) {
+      T sum = 0;
+      if (ready.diagonal)
+        sum = ready.numbers[row] * in[row];
+      else
+        for (int64_t column = 0; column < columns; ++column) sum += ready.numbers[row * columns + column] * in[column];
+      at[ready.offsets[row]] = sum;
+    }
+    start = next(start, ready.skipped, 1);
+  }
+}
+
+template <class T, int Count>
+void dense_of(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
+  switch (ready.low) {
+    case 0: return dense<T, Count, 0>(tile, size, ready, ahead);
+    case 1: return dense<T, Count, 1>(tile, size, ready, ahead);
+    case 2:
+      if constexpr (Count >= 2 && Lanes<T>::kBits >= 2) return dense<T, Count, 2>(tile, size, ready, ahead);
+      break;
+    case 3:
+      if constexpr (Count >= 3 && Lanes<T>::kBits >= 3) return dense<T, Count, 3>(tile, size, ready, ahead);
+      break;
+    case 4:
+      if constexpr (Count >= 4 && Lanes<T>::kBits >= 4) return dense<T, Count, 4>(tile, size, ready, ahead);
+      break;
+  }
+}
+
+template <class T>
+void apply(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
+  if (ready.scalar) return entry_by_entry(tile, size, ready);
+  if (ready.diagonal) return diagonal(tile, size, ready, ahead);
+  if (!ready.stages.empty()) return staged(tile, size, ready, ahead);
+  switch (ready.count) {
+    case 1: return dense_of<T, 1>(tile, size, ready, ahead);
+    case 2: return dense_of<T, 2>(tile, size, ready, ahead);
+    case 3: return dense_of<T, 3>(tile, size, ready, ahead);
+    case 4: return dense_of<T, 4>(tile, size, ready, ahead);
+    case 5: return dense_of<T, 5>(tile, size, ready, ahead);
+    case 6: return dense_of<T, 6>(tile, size, ready, ahead);
+  }
+}
+
+// How often a step calls `Ahead`.
+template <class T>
+int64_t groups_at_once(const Ready<T>& ready, int64_t size) {
+  const int64_t vectors = size / Lanes<T>::kCount, rows = ready.offsets.size();
+  if (ready.scalar) return 0;
+  if (ready.diagonal) return vectors / rows;
+  return vectors / rows / (ready.stages.empty() ? together(rows) : kHeldTogether<T>);
+}
+
+}  // namespace qdist
