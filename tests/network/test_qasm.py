@@ -21,9 +21,9 @@ from qdist.network.circuits import (
     Instruction,
     Register,
     expand_wide_gates,
+    limits,
     parse_qasm,
     read_qasm,
-    reader,
 )
 from qdist.physics.gates import GATES, gate
 
@@ -710,8 +710,8 @@ def test_mistakes_are_errors_with_their_line(text, line, message, capfd):
 
 
 def test_programs_that_take_too_long_or_grow_too_large_are_errors(monkeypatch):
-    monkeypatch.setattr(reader, "MAX_INSTRUCTIONS", 1000)
-    monkeypatch.setattr(reader, "MAX_STEPS", 4000)
+    monkeypatch.setattr(limits, "MAX_INSTRUCTIONS", 1000)
+    monkeypatch.setattr(limits, "MAX_STEPS", 4000)
     doubling = "".join(f"gate g{k + 1} a {{ g{k} a; g{k} a; }}\n" for k in range(12))
     growing = "gate g0(t) a { }\n" + "".join(
         f"gate g{k + 1}(t) a {{ g{k}(t) a; g{k}(t + {2**k}) a; }}\n" for k in range(20)

@@ -184,7 +184,7 @@ def test_ctrl_c_stops_a_process_with_a_checkpoint_and_keeps_the_old_result(folde
     (folder / "bell.toml").write_text(JOB.replace("[run]", '[run]\nmode = "sampled"\nshots = 1000000000'))
     (folder / "bell.h5").write_bytes(b"\x89HDF old")
     code = "from qdist.runs import execute; evolve = execute.evolve\n"
-    code += "def told(*a, **k): print('computing', flush=True); return evolve(*a, **k)\n"
+    code += "def told(*a, **k): print('computing\\n', end='', flush=True); return evolve(*a, **k)\n"
     code += "execute.evolve = told\nfrom qdist.runs.cli import main\nmain(['run', 'bell.toml'])"
     process = subprocess.Popen(
         [sys.executable, "-c", code], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -5,7 +5,7 @@ from typing import Any
 
 from openqasm3 import ast
 
-from qdist.network.circuits import conditions, operands, values
+from qdist.network.circuits import conditions, operands, questions, values
 from qdist.network.circuits.circuit import Condition
 from qdist.network.circuits.expressions import cast
 from qdist.network.circuits.mistakes import Mistake
@@ -37,7 +37,7 @@ def block(reader: ProgramReader, node: ast.CompoundStatement | ast.Box) -> None:
 
 def branch(reader: ProgramReader, node: ast.BranchingStatement) -> None:
     """`if (test) … else …`."""
-    test = conditions.test(node.condition, reader.scope)
+    test = questions.test(node.condition, reader.scope)
     if isinstance(test, bool):
         _run(reader, node.if_block if test else node.else_block)
         return
@@ -87,7 +87,7 @@ def for_loop(reader: ProgramReader, node: ast.ForInLoop) -> None:
 def while_loop(reader: ProgramReader, node: ast.WhileLoop) -> None:
     """`while (i < 3) { … }` on values that are known; a program whose length depends on a measurement is not static."""
     while True:
-        test = conditions.test(node.while_condition, reader.scope)
+        test = questions.test(node.while_condition, reader.scope)
         if not isinstance(test, bool):
             raise Mistake(
                 "The condition of `while` must be known before the program runs, but depends on a measured bit. "
@@ -173,4 +173,4 @@ def _one_of(reader: ProgramReader, target: Any, numbers: list[int]) -> bool | Co
     expression: Any = equalities[0]
     for equality in equalities[1:]:
         expression = ast.BinaryExpression(op=ast.BinaryOperator["||"], lhs=expression, rhs=equality)
-    return conditions.test(expression, reader.scope)
+    return questions.test(expression, reader.scope)

@@ -6,11 +6,10 @@ from typing import Any
 from openqasm3 import ast
 
 from qdist.network.circuits import operands, values
+from qdist.network.circuits.limits import MAX_REGISTER_SIZE
 from qdist.network.circuits.mistakes import Mistake
 from qdist.network.circuits.names import Bitstore, Deferred, Scope, Variable
 from qdist.network.circuits.values import Bits, Seconds, Value
-
-MAX_REGISTER_SIZE = 4096
 
 # How many make a second: 100/1e9 is 1e-7 exactly, 100*1e-9 is not.
 _PER_SECOND = {"ns": 1e9, "us": 1e6, "ms": 1e3, "s": 1.0}

@@ -8,19 +8,13 @@ from typing import Any
 import numpy as np
 from openqasm3 import ast
 
-from qdist.network.circuits import conditions, expressions
+from qdist.network.circuits import conditions, expressions, limits
 from qdist.network.circuits.circuit import Condition, Instruction, Register, element_name
 from qdist.network.circuits.dialects import Dialect
 from qdist.network.circuits.mistakes import Mistake
 from qdist.network.circuits.names import Bitstore, Scope, Variable, Wires
 from qdist.network.circuits.values import Value
 from qdist.physics.gates import GATES, GateRule
-
-MAX_INSTRUCTIONS = 10**6
-# Statements that are read, every turn of a loop counted: stops loops that emit nothing.
-MAX_STEPS = 2 * MAX_INSTRUCTIONS
-# Of qubits, and of bits.
-MAX_WIRES = 4096
 
 
 @dataclass
@@ -160,8 +154,10 @@ class ProgramReader:
         """Raise if reading would take forever."""
         # `len` fails for ranges of more than 2⁶³ numbers.
         self._steps += 1 if len(turns[:2]) < 2 else 1 + (turns[-1] - turns[0]) // turns.step
-        if self._steps > MAX_STEPS:
-            raise Mistake(f"A program must take at most {MAX_STEPS} steps, but its loops take more. Shorten them.")
+        if self._steps > limits.MAX_STEPS:
+            raise Mistake(
+                f"A program must take at most {limits.MAX_STEPS} steps, but its loops take more. Shorten them."
+            )
 
     def evaluate(self, node: Any, scope: Scope | None = None) -> Value:
         """The value of an expression."""
@@ -197,9 +193,10 @@ class ProgramReader:
 
     def check_room(self, number: int) -> None:
         """Raise if there are too many instructions for `number` more."""
-        if len(self.body.instructions) + number > MAX_INSTRUCTIONS:
+        if len(self.body.instructions) + number > limits.MAX_INSTRUCTIONS:
             raise Mistake(
-                f"A program must have at most {MAX_INSTRUCTIONS} instructions, but its loops and gates give more."
+                f"A program must have at most {limits.MAX_INSTRUCTIONS} instructions, "
+                "but its loops and gates give more."
             )
 
     def _check_guards(self) -> None:
@@ -314,8 +311,8 @@ _OF_GATES = frozenset(
 
 
 def _enough(number: int, what: str) -> int:
-    if number > MAX_WIRES:
-        raise Mistake(f"A program must have at most {MAX_WIRES} {what}, but has {number}.")
+    if number > limits.MAX_WIRES:
+        raise Mistake(f"A program must have at most {limits.MAX_WIRES} {what}, but has {number}.")
     return number
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from openqasm3 import ast
 
 from qdist.errors import did_you_mean
-from qdist.network.circuits import conditions, operands
+from qdist.network.circuits import operands, questions
 from qdist.network.circuits.control_flow import check_certain
 from qdist.network.circuits.expressions import cast, size
 from qdist.network.circuits.measurements import measure_unseen
@@ -117,12 +117,12 @@ def value_of(reader: ProgramReader, expression: Any, kind: ast.ClassicalType | N
         if isinstance(result, Wires | Outcome):
             raise Mistake("The outcome of a measurement must be kept in a bit, but is assigned to another type.")
         return result if isinstance(result, Deferred) else cast(some(result), kind, scope)
-    measured = tuple(sorted(n for n in conditions.bits_in(expression, scope) if n in reader.bits.writes))
+    measured = tuple(sorted(n for n in questions.bits_in(expression, scope) if n in reader.bits.writes))
     if not measured:
         return cast(reader.evaluate(expression, scope), kind, scope)
     if not isinstance(kind, ast.BoolType | ast.IntType | ast.UintType):
         raise Mistake("A value of this type must be known before the program runs, but depends on a measurement.")
-    table = conditions.tabulated(lambda: cast(reader.evaluate(expression, scope), kind, scope), measured, scope)
+    table = questions.tabulated(lambda: cast(reader.evaluate(expression, scope), kind, scope), measured, scope)
     return Deferred(measured, tuple(table), tuple(reader.bits.writes[number] for number in measured))
 
 

@@ -23,7 +23,7 @@ LISTS = ("nodes", "links")
 class Section(BaseModel):
     """A table of a job file. Unknown fields and values of another type are errors."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     owner: ClassVar[str] = "This section"
     further: ClassVar[tuple[str, str] | None] = None
