@@ -18,7 +18,7 @@ BLOCK = 4
 """Rows and columns of a block."""
 
 TINY = 2.0**-51
-"""Entries below it are what rounding left of zeros, in products of matrices whose entries are at most about 1."""
+"""Entries below it, in units of the largest, are what rounding left of zeros in a product of matrices."""
 
 DIAGONAL, THREE, FULL = 0, 1, 2
 """Kinds of blocks: factors only; a factor, then a 3 × 3 matrix; 4 × 4. `sources/passes.h` has the same."""
@@ -131,12 +131,17 @@ def _stage(matrix: np.ndarray) -> Stage | None:
     blocks = _blocks(matrix)
     if blocks is None:
         return None
-    numbers = matrix[blocks.rows[:, :, None], blocks.columns[:, None, :]]
-    return Stage(blocks, np.where(np.abs(numbers) > TINY, numbers, 0.0))
+    kept = np.where(_filled(matrix), matrix, 0.0)
+    return Stage(blocks, kept[blocks.rows[:, :, None], blocks.columns[:, None, :]])
+
+
+def _filled(matrix: np.ndarray) -> np.ndarray:
+    sizes = np.abs(matrix)
+    return sizes > TINY * sizes.max()
 
 
 def _blocks(matrix: np.ndarray) -> Blocks | None:
-    return _blocks_of(np.packbits(np.abs(matrix) > TINY).tobytes())
+    return _blocks_of(np.packbits(_filled(matrix)).tobytes())
 
 
 @lru_cache(maxsize=1024)
