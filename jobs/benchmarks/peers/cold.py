@@ -68,10 +68,11 @@ def run(names: Sequence[str], threads: int, *, quick: bool, say: Any) -> list[di
             rows = {name: [seconds] if both > VERY_LONG else [] for name, seconds in first.items()}
             for repetition in range(0 if both > VERY_LONG else 2 if both > LONG else repetitions):
                 for name in list(commands)[:: -1 if repetition % 2 else 1]:
-                    rows[name].append(_seconds(commands[name])[0])
+                    seconds, outputs[name] = _seconds(commands[name])
+                    rows[name].append(seconds)
             row: dict[str, Any] = {"file": stem, "qubits": _qubits(stem), "wall": rows, "first": first}
             row["ended"] = [name for name, output in outputs.items() if output is None]
-            if outputs.get("aer"):
+            if "aer" in outputs and outputs["aer"] is not None and not row["ended"]:
                 row |= _difference(Path(folder) / f"{stem}.h5", json.loads(outputs["aer"]))
             found.append(row)
             times = ", ".join(f"{name} {sorted(seconds)[len(seconds) // 2]:.2f} s" for name, seconds in rows.items())
