@@ -47,7 +47,7 @@ def expected(vector, program):
 
 
 def trading_program(rng):
-    """Staged steps in a tile with rows of a few entries and high bits: lanes trade places with bits that few steps have."""
+    """Staged steps in a tile with short rows: lanes trade places with bits that fewer steps have."""
     bits, low = int(rng.integers(9, 15)), int(rng.integers(3, 6))
     high = sorted(
         map(int, rng.choice(range(low, bits), int(rng.integers(max(4, 8 - low), bits - low + 1)), replace=False))
