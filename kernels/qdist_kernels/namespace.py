@@ -52,7 +52,8 @@ def namespace(*values: Any) -> Any:
     Small concrete matrices are built by NumPy (microseconds, no compilation); the same code traces under
     `jax.grad`, `jax.jit` and `jax.vmap` when a noise parameter is a tracer.
     """
-    if any(is_jax(v) for v in values):
+    # Without JAX, which is the rule, nothing has to be asked: this is called some times for every gate.
+    if "jax" in sys.modules and any(is_jax(v) for v in values):
         import jax.numpy
 
         return jax.numpy
