@@ -201,8 +201,8 @@ def on_part(name: str, *told: str) -> None:
             ranked.by_numpy(int(qubits), int(depth))
         case "on-rank", qubits, depth, precision:
             ranked.on_rank(int(qubits), int(depth), precision)
-        case "leg", folder, qubits, precision, stop_after:
-            ranked.on_leg(folder, int(qubits), precision, int(stop_after))
+        case "leg", folder, qubits, precision, stop_at:
+            ranked.on_leg(folder, int(qubits), precision, int(stop_at))
         case _:
             raise SystemExit(f"No part is called {name!r} with {told}.")
 

@@ -155,7 +155,9 @@ def fused(case: Case) -> list[Superoperator]:
             matrix = _superoperator(kraus)
             if qubit in last:
                 number = last[qubit]
-                found[number] = Superoperator(found[number].qubits, _wide(matrix, found[number].qubits.index(qubit)) @ found[number].matrix)
+                before = found[number]
+                wide = _wide(matrix, before.qubits.index(qubit))
+                found[number] = Superoperator(before.qubits, wide @ before.matrix)
             else:
                 waiting[qubit] = matrix @ waiting.get(qubit, np.eye(4))
             continue
@@ -181,7 +183,7 @@ def _kraus(operation: Any) -> list[np.ndarray]:
     from qdist.physics.gates import gate
 
     if isinstance(operation, Gate):
-        return [np.asarray(gate(operation.name, *operation.params).matrix, complex)]
+        return [np.asarray(gate(operation.name, *operation.params).unitary, complex)]
     count = len(operation.qubits)
     weights = [1 - operation.probability, *[operation.probability / (4**count - 1)] * (4**count - 1)]
     products = itertools.product(PAULIS, repeat=count)

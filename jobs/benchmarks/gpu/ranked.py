@@ -18,7 +18,8 @@ from jobs.benchmarks.ranks import brickwork
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 SETTINGS = ("CUDA_VISIBLE_DEVICES", "XLA_PYTHON_CLIENT_PREALLOCATE", "NPROC")
 DEPTH = 4
-STOP_AFTER = 18
+EVERY, STOP_AT = 8, 2
+"""Operations between two points where a run can be stopped, and at which of them it is."""
 
 
 def job_of(qubits: int, depth: int, precision: str) -> Any:
@@ -115,14 +116,14 @@ def _judged(one: Ended, reference: Ended, case: dict[str, Any], on_gpu: bool) ->
     return row | {"error": error, "is_there": there, "is_as_planned": as_planned, "is_right": is_right}
 
 
-def on_leg(folder: str, qubits: int, precision: str, stop_after: int) -> None:
-    """A run, or the rest of one if there is a checkpoint; it stops after some steps if that is not 0."""
+def on_leg(folder: str, qubits: int, precision: str, stop_at: int) -> None:
+    """A run, or the rest of one if there is a checkpoint; it stops at one of the points where it can if that is not 0."""
     import qdist as qd
 
     with qd.connected(os.environ) as comm:
-        steps = iter(range(stop_after - 1, -1, -1) if stop_after else ())
+        steps = iter(range(stop_at - 1, -1, -1) if stop_at else ())
         options = qd.Checkpoints(Path(folder), resume=True, asked=lambda: "the check" if next(steps, -1) == 0 else None)
-        job = replace(job_of(qubits, DEPTH, precision), saving=qd.Saving(every_steps=10**6))
+        job = replace(job_of(qubits, DEPTH, precision), saving=qd.Saving(every_steps=EVERY))
         found: dict[str, Any]
         try:
             result = qd.run(job, comm=comm, checkpoints=options)
@@ -142,7 +143,7 @@ def legs(qubits: int, deadline: Deadline, limit: float, say: Callable[[str], Non
         for precision in ("float32", "float64"):
             folder = Path(name) / precision
             whole = run(part("leg", Path(name) / f"none_{precision}", qubits, precision, 0), end, limit)
-            stopped = run(part("leg", folder, qubits, precision, STOP_AFTER), end, limit)
+            stopped = run(part("leg", folder, qubits, precision, STOP_AT), end, limit)
             size = sum(path.stat().st_size for path in folder.iterdir()) if folder.is_dir() else 0
             for where, ranks, environ in (("1 rank", 0, {}), ("2 ranks", 2, {}), ("CPU", 0, {"JAX_PLATFORMS": "cpu"})):
                 one = run(part("leg", folder, qubits, precision, 0), end, limit, ranks, **environ)

@@ -15,7 +15,7 @@ def table(record: dict[str, Any]) -> str:
         head.append("A dry run without a GPU: the numbers mean nothing.")
     lines = list(head)
     for name, part in record["parts"].items():
-        kind = name.split(" ")[0]
+        kind = name.split(" ")[0].rstrip(",")
         lines += ["", f"{name}: {part['status']} in {part['seconds']:.0f} s"]
         lines += [f"    {line}" for line in part.get("said", "").splitlines()[-5:]]
         rows = part["rows"]

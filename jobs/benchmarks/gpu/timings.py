@@ -71,14 +71,16 @@ def random_half(digits: int, dtype: np.dtype) -> np.ndarray:
 
 def seconds_of(call: Callable[[Any], Any], state: Any, repeats: int, least: float) -> tuple[float, Any]:
     """Median seconds of `state = call(state)`, each repeated until it takes a while; and the state."""
-    state = call(call(state)).block_until_ready()
+    import jax
+
+    state = jax.block_until_ready(call(call(state)))
     took: list[float] = []
     count = 1
     while len(took) < repeats:
         began = time.perf_counter()
         for _ in range(count):
             state = call(state)
-        state.block_until_ready()
+        jax.block_until_ready(state)
         spent = time.perf_counter() - began
         if spent < least and not took:
             count = max(2 * count, int(count * least / max(spent, 1e-6)))
