@@ -1,1 +1,1 @@
-"""What `gpu_check.sh` runs on a machine with a GPU: checks and measurements in processes of their own, and their record."""
+"""What `gpu_check.sh` runs on a machine with a GPU: checks and measurements, each in its own process."""

@@ -93,7 +93,9 @@ def main(options: argparse.Namespace) -> int:
     def say(text: str) -> None:
         print(f"[{time.monotonic() - began:5.0f} s] {text}", flush=True)
 
-    wanted = [each for each in (DRY if options.cpu else ON_GPU) if not options.only or each.name.startswith(options.only)]
+    wanted = [
+        each for each in (DRY if options.cpu else ON_GPU) if not options.only or each.name.startswith(options.only)
+    ]
     for each in wanted:
         os.environ["QDIST_KERNELS"] = each.kernels
         ended = carried_out(each, options.cpu, deadline, say)
@@ -105,7 +107,9 @@ def main(options: argparse.Namespace) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(table(record))
-    print("\n".join(["", *record["wrong"], f"{record['seconds']} s. {'All is' if record['is_right'] else 'NOT'} right."]))
+    print(
+        "\n".join(["", *record["wrong"], f"{record['seconds']} s. {'All is' if record['is_right'] else 'NOT'} right."])
+    )
     return not record["is_right"]
 
 

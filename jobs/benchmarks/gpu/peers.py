@@ -99,7 +99,9 @@ def _ours(case: Case, kept: dict[str, Any]) -> dict[str, Any]:
 def _theirs(case: Case, operations: list[Superoperator], apply: Any, xp: Any, ours: dict[str, Any]) -> dict[str, Any]:
     """From |0…0⟩⟨0…0| on: the matrices are on the device before the clock runs."""
     bits = 2 * case.num_qubits
-    prepared = [(xp.asarray(one.matrix.astype(np.complex64)), places(one.qubits, case.num_qubits)) for one in operations]
+    prepared = [
+        (xp.asarray(one.matrix.astype(np.complex64)), places(one.qubits, case.num_qubits)) for one in operations
+    ]
     kept: dict[str, Any] = {}
 
     def run() -> None:

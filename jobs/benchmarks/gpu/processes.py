@@ -111,5 +111,7 @@ def _mpiexec() -> str:
     beside = Path(sys.executable).with_name("mpiexec")
     found = os.environ.get("MPIEXEC") or (str(beside) if beside.exists() else shutil.which("mpiexec"))
     if found is None:
-        raise SystemExit("There must be an mpiexec, but none was found. Install qdist[mpich], or name one in `MPIEXEC`.")
+        raise SystemExit(
+            "There must be an mpiexec, but none was found. Install qdist[mpich], or name one in `MPIEXEC`."
+        )
     return found

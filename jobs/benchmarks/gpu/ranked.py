@@ -94,7 +94,10 @@ def shared(sizes: list[int], on_gpu: bool, deadline: Deadline, limit: float, say
             row = {"qubits": qubits, "depth": DEPTH, "precision": precision, "ranks": ranks, "is_right": False}
             row |= _judged(one, references[qubits], row, on_gpu)
             found.rows.append(row)
-            say(f"{qubits} qubits in {precision} on {ranks} ranks: " + (row.get("failed") or f"error {row['error']:.1e}"))
+            say(
+                f"{qubits} qubits in {precision} on {ranks} ranks: "
+                + (row.get("failed") or f"error {row['error']:.1e}")
+            )
     return found
 
 

@@ -133,7 +133,9 @@ COLUMNS: dict[str, dict[str, Callable[[Row], Any]]] = {
         "as planned": lambda row: row["is_as_planned"],
         "s communication": lambda row: f"{max(row['communication_seconds']):.3f}",
         "s compute": lambda row: f"{max(row['compute_seconds']):.3f}",
-        "blocks on": lambda row: ", ".join(used["blocks_on"][0] if used["blocks_on"] else "host" for used in row["used"]),
+        "blocks on": lambda row: ", ".join(
+            used["blocks_on"][0] if used["blocks_on"] else "host" for used in row["used"]
+        ),
     },
     "legs": {
         "stopped and resumed": lambda row: f"{row['qubits']} qubits",
