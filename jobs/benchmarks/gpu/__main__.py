@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.benchmarks.gpu import accuracy, ranked, suite
+from jobs.benchmarks.gpu.judged import NUMBERS, judged
 from jobs.benchmarks.gpu.processes import Deadline, Ended, part, run
 from jobs.benchmarks.gpu.table import table
 
@@ -52,16 +53,18 @@ ON_GPU = (
     Part("accuracy", ("accuracy", 11), 80),
     Part("timings in float32", ("timings", "float32", COPIED, 10, 11, 12, 13, 14, 15), 60),
     Part("large, 17 qubits in float32", ("large", "float32", 17, 18), 60),
+    Part("timings in float32 of large vectors", ("timings", "float32", COPIED, 16, 17), 40),
     Part("large, 16 qubits in float32", ("large", "float32", 16, 0), 30),
     Part("circuits in float32", ("circuits", "float32", SOME_OF), 60),
     Part("peers", ("peers", "brickwork:13,brickwork:14,QFT:13,QFT:14", WAYS, 0), 60),
     Part("tests", (), 90),
     Part("circuits in float64", ("circuits", "float64", "brickwork:14,QFT:14"), 30),
     Part("sampled", ("sampled", 2**15, 256, 9, 256), 45),
-    Part("timings in float64", ("timings", "float64", COPIED, 10, 11, 12, 13, 14, 15), 40),
+    Part("timings in float64", ("timings", "float64", COPIED, 10, 11, 12, 13, 14, 15, 16), 45),
     Part("large, 16 qubits in float64", ("large", "float64", 16, 0), 30),
     Part("ranks", (), 60),
     Part("legs", (), 60),
+    Part("circuits in float64 of files", ("circuits", "float64", "qft_n16,dnn_n16"), 40),
     Part("timings in float32 without native kernels", ("timings", "float32", COPIED, 13, 15), 45, "jax"),
     Part("circuits in float32 without native kernels", ("circuits", "float32", "brickwork:14"), 40, "jax"),
 )
@@ -83,7 +86,8 @@ DRY = (
 def main(options: argparse.Namespace) -> int:
     """Run the parts one after another, and write the record after each."""
     began, deadline = time.monotonic(), Deadline(time.monotonic() + options.seconds)
-    os.environ["JAX_PLATFORMS"] = "cpu" if options.cpu else os.environ.get("JAX_PLATFORMS", "")
+    if options.cpu:
+        os.environ["JAX_PLATFORMS"] = "cpu"
     identity = card(options.cpu)
     record: dict[str, Any] = {"format": FORMAT, "date": date.today().isoformat(), "is_dry": options.cpu, **identity}
     record |= {"versions": versions(), "cores": os.cpu_count(), "parts": {}}
@@ -93,10 +97,9 @@ def main(options: argparse.Namespace) -> int:
     def say(text: str) -> None:
         print(f"[{time.monotonic() - began:5.0f} s] {text}", flush=True)
 
-    wanted = [
-        each for each in (DRY if options.cpu else ON_GPU) if not options.only or each.name.startswith(options.only)
-    ]
-    for each in wanted:
+    for each in DRY if options.cpu else ON_GPU:
+        if not each.name.startswith(options.only):
+            continue
         os.environ["QDIST_KERNELS"] = each.kernels
         ended = carried_out(each, options.cpu, deadline, say)
         record["parts"][each.name] = ended.as_record()
@@ -107,9 +110,7 @@ def main(options: argparse.Namespace) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(table(record))
-    print(
-        "\n".join(["", *record["wrong"], f"{record['seconds']} s. {'All is' if record['is_right'] else 'NOT'} right."])
-    )
+    print("", *record["wrong"], f"{record['seconds']} s. {'All is' if record['is_right'] else 'NOT'} right.", sep="\n")
     return not record["is_right"]
 
 
@@ -144,22 +145,8 @@ def wrong(parts: dict[str, dict[str, Any]]) -> list[str]:
                 found.append(f"{about}: error {row['error']:.1e}")
             elif not row.get("is_refused", True) or row.get("is_in_place") is False:
                 found.append(about)
-    return found + _differing(parts)
-
-
-def _differing(parts: dict[str, dict[str, Any]]) -> list[str]:
-    """Circuits whose numbers in single precision are not those in double."""
-    rows = [row for name, each in parts.items() if name.startswith("circuits") for row in each["rows"]]
-    exact = {row["circuit"]: row["numbers"] for row in rows if row["precision"] == "float64" and "numbers" in row}
-    found = []
-    for row in rows:
-        known = exact.get(row["circuit"])
-        if known is None or "numbers" not in row:
-            continue
-        error = max(abs(a - b) for a, b in zip(row["numbers"], known, strict=True))
-        if error > accuracy.TOLERANCE[row["precision"]]:
-            found.append(f"{row['circuit']} in {row['precision']}: differs from float64 by {error:.1e}")
-    return found
+    broken = {promise: number for promise, number, verdict in judged(parts) if verdict == "FAIL"}
+    return found + [f"{promise} ({number})" for promise, number in broken.items() if promise.startswith(NUMBERS)]
 
 
 def card(is_dry: bool) -> dict[str, Any]:
@@ -215,7 +202,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cpu", action="store_true", help="a dry run without a GPU, with small sizes and no record")
     parser.add_argument("--out", type=Path, help="where the record is written")
-    parser.add_argument("--only", help="parts whose names begin like this")
+    parser.add_argument("--only", default="", metavar="PART", help="parts whose names begin like this")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for everything")
     parser.add_argument("--table", type=Path, metavar="RECORD", help="print a record's tables, and do nothing else")
     return parser.parse_args()

@@ -1,6 +1,7 @@
-"""Vectors that nearly fill the GPU: operations in place with known results, the memory they took, and what is refused."""
+"""Vectors that nearly fill the GPU: operations in place, the memory they take, and what is refused."""
 
 import time
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def noisy_ghz(precision: str, qubits: int) -> dict[str, Any]:
 
     names = tuple(f"a/{i}" for i in range(qubits))
     steps: list[Any] = [qd.Prepare(names), qd.apply("h", names[0])]
-    steps += [qd.apply("cx", first, second) for first, second in zip(names, names[1:], strict=False)]
+    steps += [qd.apply("cx", first, second) for first, second in pairwise(names)]
     steps += [qd.Apply(qd.CHANNELS["dephasing"].function(NOISE), (name,)) for name in names]
     job = qd.Job(
         program=qd.Program(tuple(steps), qubits=names),

@@ -92,12 +92,13 @@ def shared(sizes: list[int], on_gpu: bool, deadline: Deadline, limit: float, say
         for ranks in (1, 2):
             one = run(part("on-rank", qubits, DEPTH, precision), end, limit, 0 if ranks == 1 else ranks)
             row = {"qubits": qubits, "depth": DEPTH, "precision": precision, "ranks": ranks, "is_right": False}
+            if one.status == "skipped":
+                found.status = "skipped"
+                continue
             row |= _judged(one, references[qubits], row, on_gpu)
             found.rows.append(row)
-            say(
-                f"{qubits} qubits in {precision} on {ranks} ranks: "
-                + (row.get("failed") or f"error {row['error']:.1e}")
-            )
+            error = row.get("failed") or f"error {row['error']:.1e}"
+            say(f"{qubits} qubits in {precision} on {ranks} ranks: {error}")
     return found
 
 
@@ -120,7 +121,7 @@ def _judged(one: Ended, reference: Ended, case: dict[str, Any], on_gpu: bool) ->
 
 
 def on_leg(folder: str, qubits: int, precision: str, stop_at: int) -> None:
-    """A run, or the rest of one if there is a checkpoint; it stops at one of the points where it can if that is not 0."""
+    """A run, or the rest of one if there is a checkpoint; it stops at a point where it can, unless that is 0."""
     import qdist as qd
 
     with qd.connected(os.environ) as comm:
@@ -150,6 +151,9 @@ def legs(qubits: int, deadline: Deadline, limit: float, say: Callable[[str], Non
             size = sum(path.stat().st_size for path in folder.iterdir()) if folder.is_dir() else 0
             for where, ranks, environ in (("1 rank", 0, {}), ("2 ranks", 2, {}), ("CPU", 0, {"JAX_PLATFORMS": "cpu"})):
                 one = run(part("leg", folder, qubits, precision, 0), end, limit, ranks, **environ)
+                if one.status == "skipped":
+                    found.status = "skipped"
+                    continue
                 row = {"qubits": qubits, "precision": precision, "goes_on": where, "checkpoint_bytes": size}
                 row |= _same(whole, stopped, one, 0 if where == "1 rank" else TOLERANCE[precision])
                 found.rows.append(row)

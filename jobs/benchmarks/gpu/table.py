@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from jobs.benchmarks.gpu.judged import judged
+
 Row = dict[str, Any]
 
 
@@ -13,7 +15,8 @@ def table(record: dict[str, Any]) -> str:
     head = [f"{record['card']}, driver {record['driver']}, {named}, qdist {versions['qdist']}, {record['date']}"]
     if record["is_dry"]:
         head.append("A dry run without a GPU: the numbers mean nothing.")
-    lines = list(head)
+    lines = [*head, "", "| promised | found | |", "|---|---|---|"]
+    lines += [f"| {' | '.join(cells)} |" for cells in judged(record["parts"])]
     for name, part in record["parts"].items():
         kind = name.split(" ")[0].rstrip(",")
         lines += ["", f"{name}: {part['status']} in {part['seconds']:.0f} s"]
