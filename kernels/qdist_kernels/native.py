@@ -16,6 +16,8 @@ from qdist_kernels import build, cuda, settings
 from qdist_kernels.namespace import is_jax, is_traced, precision_of
 from qdist_kernels.program import Program
 
+OLDEST_CAPABILITY = 8.0
+
 SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
 
@@ -90,13 +92,16 @@ def has_accelerator() -> bool:
 
 @cache
 def capability() -> str | None:
-    """The compute capability, such as "9.0", of the GPU that JAX computes on, if it is one that runs CUDA."""
+    """The compute capability, such as "9.0", of the GPU that JAX computes on, if the CUDA kernels run there.
+
+    Below 8.0 a multiprocessor has less shared memory than a tile and its matrices need.
+    """
     if not has_accelerator():
         return None
     import jax
 
     found = str(getattr(jax.devices()[0], "compute_capability", ""))
-    return found if re.fullmatch(r"\d+\.\d+", found) else None
+    return found if re.fullmatch(r"\d+\.\d+", found) and float(found) >= OLDEST_CAPABILITY else None
 
 
 def _is_on_device(vector: Any) -> bool:

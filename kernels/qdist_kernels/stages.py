@@ -18,10 +18,10 @@ BLOCK = 4
 """Rows and columns of a block."""
 
 TINY = 2.0**-51
-"""Entries below it are what rounding left of zeros, in products of matrices whose entries are at most about 1."""
+"""Entries below it, in units of the largest, are what rounding left of zeros in a product of matrices."""
 
 DIAGONAL, THREE, FULL = 0, 1, 2
-"""Kinds of blocks: factors only; a factor, then a 3 × 3 matrix; 4 × 4. `sources/passes.h` has the same."""
+"""Kinds of blocks: factors only; a factor, then a 3 × 3 matrix; 4 × 4. `sources/steps.h` has the same."""
 
 PRODUCTS = {DIAGONAL: 4, THREE: 10, FULL: 16}
 """Products of each, for every entry of the block's columns."""
@@ -93,7 +93,8 @@ def stages_of(factors: Sequence[tuple[tuple[int, ...], np.ndarray]]) -> tuple[St
         _append(chain, frozenset(digits), on_both(digits, matrix))
     _append_all(chain, single)
     stages = [stage for _, matrix in chain if (stage := _stage(matrix))]
-    if len(stages) < len(chain) or sum(stage.blocks.products for stage in stages) > MOST_PRODUCTS:
+    finite = all(np.isfinite(matrix).all() for _, matrix in chain)
+    if not finite or len(stages) < len(chain) or sum(stage.blocks.products for stage in stages) > MOST_PRODUCTS:
         return ()
     if len(stages) == 1 and not stages[0].blocks.stay:
         stages.append(UNCHANGED)
@@ -131,12 +132,17 @@ def _stage(matrix: np.ndarray) -> Stage | None:
     blocks = _blocks(matrix)
     if blocks is None:
         return None
-    numbers = matrix[blocks.rows[:, :, None], blocks.columns[:, None, :]]
-    return Stage(blocks, np.where(np.abs(numbers) > TINY, numbers, 0.0))
+    kept = np.where(_filled(matrix), matrix, 0.0)
+    return Stage(blocks, kept[blocks.rows[:, :, None], blocks.columns[:, None, :]])
+
+
+def _filled(matrix: np.ndarray) -> np.ndarray:
+    sizes = np.abs(matrix)
+    return sizes > TINY * sizes.max()
 
 
 def _blocks(matrix: np.ndarray) -> Blocks | None:
-    return _blocks_of(np.packbits(np.abs(matrix) > TINY).tobytes())
+    return _blocks_of(np.packbits(_filled(matrix)).tobytes())
 
 
 @lru_cache(maxsize=1024)

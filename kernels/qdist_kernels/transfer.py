@@ -414,7 +414,7 @@ def _outer_on_host(first: np.ndarray, second: np.ndarray, room: int) -> np.ndarr
     dtype = np.result_type(first, second)
     grown = grow(first, math.prod(shape)) if first.dtype == dtype else None
     is_large = math.prod(shape) > PIECE
-    if is_large and native.is_used():
+    if is_large and dtype in native.SUFFIXES and native.is_used():
         out = empty((math.prod(shape),), dtype, room=room) if grown is None else grown
         native.outer(np.ascontiguousarray(first, dtype), np.ascontiguousarray(second, dtype), out)
         return out

@@ -25,6 +25,10 @@ Factors = tuple[tuple[tuple[str, ...], Any], ...]
 """Matrices whose product a block is, the first to act first, each with the wires that it leaves where they are."""
 
 
+MOST_FACTORS = 32
+"""More are not kept: they would be a list that grows with every gate, and of use to nobody."""
+
+
 @dataclass(eq=False)
 class _Block:
     """A matrix (prod(out), prod(in)) that waits to be applied; `None` for the factors of one that moves wires."""
@@ -184,4 +188,6 @@ class Blocks:
 
 
 def _together(first: Factors | None, second: Factors | None) -> Factors | None:
-    return None if first is None or second is None else first + second
+    if first is None or second is None or len(first) + len(second) > MOST_FACTORS:
+        return None
+    return first + second

@@ -108,12 +108,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 @contextlib.contextmanager
 def _loading() -> Iterator[None]:
     """What imports make stays to the end: to look for garbage among it, again and again, takes 0.1 s."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
-        gc.enable()
+        if was_enabled:
+            gc.enable()
 
 
 def _run(arguments: Sequence[str] | None, comm: "Comm") -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 import qdist_kernels as kernels
-from qdist_kernels.program import LARGEST_STEP
+from qdist_kernels.program import LARGEST_STEP, in_one_group
 from tests.kernels.stages import product, random_stages
 
 
@@ -44,3 +44,20 @@ def expected(vector, program):
         moved = (matrix @ array.reshape(len(matrix), -1)).reshape(array.shape)
         vector = np.moveaxis(moved, range(len(axes)), axes).reshape(vector.shape)
     return vector
+
+
+def trading_program(rng):
+    """Staged steps in a tile with short rows: lanes trade places with bits that fewer steps have."""
+    bits, low = int(rng.integers(9, 15)), int(rng.integers(3, 6))
+    high = sorted(
+        map(int, rng.choice(range(low, bits), int(rng.integers(max(4, 8 - low), bits - low + 1)), replace=False))
+    )
+    tile = (*range(low), *high)
+    inside = []
+    for _ in range(int(rng.integers(2, 5))):
+        pool = (*range(low), *high[:2]) if rng.random() < 0.6 else tile
+        chosen = tuple(sorted(map(int, rng.choice(pool, 4, replace=False)), reverse=True))
+        stages = random_stages(rng)
+        inside.append(kernels.Step(chosen, product(stages), stages))
+    extra = random_pass(tile, rng, 2).steps
+    return in_one_group(bits, (kernels.Pass(tile, (*inside, *extra)),))

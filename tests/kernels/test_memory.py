@@ -31,7 +31,7 @@ def test_arrays_that_were_made_elsewhere_do_not_grow():
         assert grow(array, 64) is None
 
 
-@pytest.mark.parametrize("sizes", [(4**8, 4, 4), (16, 4**7, 4), (2**17, 2, 2)], ids=str)
+@pytest.mark.parametrize("sizes", [(4**8, 4, 4), (16, 4**7, 4), (2**17, 2, 2), (2**17, 1, 1)], ids=str)
 def test_products_that_grow_in_place_are_those_of_numpy(sizes):
     rng = np.random.default_rng(0)
     factors = [rng.normal(size=size).astype(np.float32) for size in sizes]
@@ -42,3 +42,9 @@ def test_products_that_grow_in_place_are_those_of_numpy(sizes):
 
     assert np.allclose(found, wanted)
     assert found.ctypes.data == first.ctypes.data
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.complex128])
+def test_large_products_of_other_numbers_are_those_of_numpy(dtype):
+    first, second = np.arange(2**15).astype(dtype), np.arange(4).astype(dtype)
+    assert np.array_equal(kernels.outer(first, second), np.kron(first, second))

@@ -50,6 +50,12 @@ def test_a_matrix_that_mixes_everything_has_none():
     assert stages_of([((0, 1), RNG.normal(size=(16, 16)))]) == ()
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_a_branch_that_is_hardly_ever_taken_keeps_its_entries(scale):
+    factors = [((0, 1), scale * permutation(RNG)), ((0,), rotation(RNG))]
+    assert np.allclose(product(stages_of(factors)), dense(factors), rtol=0, atol=1e-15 * scale)
+
+
 def test_zeros_may_stand_alone():
     """A reset forgets all entries but one: rows and columns that nothing connects."""
     reset = np.zeros((4, 4))

@@ -1,7 +1,11 @@
-"""Cold processes: `qdist run JOB.toml`, which writes its HDF5 file, against a script that runs the same file in Aer."""
+"""Cold processes: `qdist run JOB.toml`, which writes its HDF5 file, against a script that runs the same file in Aer.
+
+Python keeps the bytecode of modules in both, as it does unless it is told not to.
+"""
 
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +25,8 @@ SIGMAS = 6
 """Where Aer draws 1,024 shots."""
 LONG, VERY_LONG = 10.0, 60.0
 """Seconds of both processes above which two repetitions must do, or the first one, whatever it had to compile."""
+LONGEST = 100.0
+"""Seconds after which a process is ended: it counts as so long."""
 JOB = """[run]
 precision = "float32"
 [program]
@@ -62,12 +68,15 @@ def run(names: Sequence[str], threads: int, *, quick: bool, say: Any) -> list[di
             rows = {name: [seconds] if both > VERY_LONG else [] for name, seconds in first.items()}
             for repetition in range(0 if both > VERY_LONG else 2 if both > LONG else repetitions):
                 for name in list(commands)[:: -1 if repetition % 2 else 1]:
-                    rows[name].append(_seconds(commands[name])[0])
+                    seconds, outputs[name] = _seconds(commands[name])
+                    rows[name].append(seconds)
             row: dict[str, Any] = {"file": stem, "qubits": _qubits(stem), "wall": rows, "first": first}
-            if "aer" in commands:
+            row["ended"] = [name for name, output in outputs.items() if output is None]
+            if "aer" in outputs and outputs["aer"] is not None and not row["ended"]:
                 row |= _difference(Path(folder) / f"{stem}.h5", json.loads(outputs["aer"]))
             found.append(row)
             times = ", ".join(f"{name} {sorted(seconds)[len(seconds) // 2]:.2f} s" for name, seconds in rows.items())
+            times += "".join(f" ({name} was ended)" for name in row["ended"])
             say(f"cold {stem}: {times}" + ("" if row.get("agree", True) else f"  RESULTS DIFFER {row['difference']}"))
     return found
 
@@ -82,9 +91,14 @@ def _commands(stem: str, folder: Path, threads: int) -> dict[str, list[str]]:
     }
 
 
-def _seconds(command: list[str]) -> tuple[float, str]:
+def _seconds(command: list[str]) -> tuple[float, str | None]:
+    """How long a process takes, and what it prints; nothing if it was ended."""
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=LONGEST)
+    except subprocess.TimeoutExpired:
+        return LONGEST, None
     seconds = time.perf_counter() - started
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from jobs.benchmarks.peers.cold import LONGEST
 from jobs.benchmarks.peers.contest import fairest
 from jobs.benchmarks.peers.contestants.stim import SHOTS
 from jobs.benchmarks.peers.judged import cold_ratios, each_operation, figures, ratio
@@ -111,13 +112,19 @@ def _cold(rows: list[dict[str, Any]]) -> str:
     lines = []
     for row in rows:
         name = row["file"]
-        cells = [spread(row["wall"][one]) if one in row["wall"] else "–" for one in ("qdist", "aer")]
+        cells = [_process(row, one) for one in ("qdist", "aer")]
         lines.append(
             [f"{name}.qasm", str(row["qubits"]), *cells, f"**{factors[name]:.2f} ×**" if name in factors else "–"]
         )
     if factors:
         lines.append(["geometric mean", "", "", "", f"**{statistics.geometric_mean(factors.values()):.2f} ×**"])
     return rows_of(["cold process, with noise", "qubits", "qdist run", "Aer's script", "ratio"], lines)
+
+
+def _process(row: dict[str, Any], name: str) -> str:
+    if name in row.get("ended", ()):
+        return f"ended after {LONGEST:.0f} s"
+    return spread(row["wall"][name]) if name in row["wall"] else "–"
 
 
 def _roofline(rows: list[dict[str, Any]]) -> str:

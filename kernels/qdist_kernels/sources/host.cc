@@ -87,7 +87,7 @@ void outer(const T* first, int64_t rows, const T* second, int64_t columns, T* ou
     }
   };
   const int64_t share = std::max<int64_t>(1, (1 << 16) / columns);
-  while (rows > share) {
+  while (rows > share && columns > 1) {
     const int64_t begin = (rows + columns - 1) / columns, parts = (rows - begin + share - 1) / share;
     parallel<T>(parts, share * columns, 0, threads, [&](int64_t part, T*) {
       write(begin + part * share, std::min(rows, begin + (part + 1) * share));

@@ -18,7 +18,6 @@
 namespace qdist {
 
 constexpr int kMaxStepBits = 6;
-constexpr int64_t kScratchAlignment = 64;
 
 enum Kind : int32_t { kDiagonal, kThree, kFull };
 

@@ -16,8 +16,8 @@ from qdist.network.circuits.mistakes import Mistake
 from qdist.network.circuits.values import Value
 from qdist.physics.gates import GATES, GateRule
 
-_NAME = "[A-Za-z][A-Za-z0-9_]*"
-_COMMENT = re.compile(r"//[^\r\n]*|/\*.*?\*/", re.DOTALL)
+_NAME = "[A-Za-z][A-Za-z0-9_]*+"
+_COMMENT = re.compile(r"//[^\r\n]*+|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _BLANK = rf"(?:[ \t\r\n]|{_COMMENT.pattern})*+"
 _VERSION = re.compile(rf"{_BLANK}OPENQASM[ \t\r\n]+2(?:\.[0-9]+)?[ \t\r\n]*;", re.DOTALL)
 _INCLUDE = re.compile(rf'{_BLANK}include[ \t\r\n]*"{re.escape(QASM2.library)}"[ \t\r\n]*;', re.DOTALL)
@@ -123,7 +123,7 @@ class _Reader:
             end = include.end()
             self.library |= {name: GATES[name] for name in QASM2.official | QASM2.extended}
         self.line += text.count("\n", 0, end)
-        program = _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n") or " ", text[end:]).rstrip()
+        program = _COMMENT.sub(_blank, text[end:]).rstrip(" \t\r\n")
         if _STRANGE.search(program):
             raise _NotPlain
         self.steps = program.count(";") + program.count("if")
@@ -287,6 +287,13 @@ class _Reader:
             self._check_room(len(steps))
         self.unrolled[key] = tuple(steps)
         return self.unrolled[key]
+
+
+def _blank(comment: re.Match[str]) -> str:
+    """What stands for a comment, so that lines keep their numbers."""
+    if comment[0].startswith("/*") and not (comment[0].endswith("*/") and len(comment[0]) > 3):
+        raise _NotPlain
+    return "\n" * comment[0].count("\n") or " "
 
 
 def _match(pattern: re.Pattern[str], text: str, position: int = 0) -> re.Match[str]:
