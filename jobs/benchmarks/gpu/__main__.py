@@ -24,7 +24,7 @@ FORMAT = 2
 RECORDS = Path(__file__).parents[1] / "records"
 SECONDS = 465.0
 """For everything; `gpu_check.sh` ends it after 480."""
-PACKAGES = ("jax", "jaxlib", "numpy", "mpi4py", "mpich", "cupy", "cupy-cuda13x", "cuquantum-python-cu13")
+PACKAGES = ("jax", "jaxlib", "numpy", "mpi4py", "mpich", "cupy", "cupy-cuda13x", "custatevec-cu13")
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,15 @@ Gates and noise are fused: one 16 × 16 matrix for each two-qubit operation, one
 is a function; what is installed is raced, and its results are compared with ours.
 """
 
+import ctypes
 import importlib
 import itertools
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -256,29 +259,43 @@ def _merged(bits: int, axes: list[int]) -> tuple[list[int], list[int]]:
 
 
 def _by_custatevec(is_dry: bool) -> tuple[Any, Any]:
+    """The library alone, by its C interface: its Python package brings much that is not needed here."""
     cupy = importlib.import_module("cupy")
-    try:
-        library = importlib.import_module("cuquantum.bindings.custatevec")
-        types = importlib.import_module("cuquantum")
-    except ImportError:
-        types = importlib.import_module("cuquantum")
-        library = types.custatevec
-    handle = library.create()
-    single, compute = types.cudaDataType.CUDA_C_32F, types.ComputeType.COMPUTE_32F
+    cupy.ones((2, 2)) @ cupy.ones((2, 2))  # loads the linear algebra that the library links to
+    library = ctypes.CDLL(_custatevec())
+    handle = ctypes.c_void_p()
+    _check(library.custatevecCreate(ctypes.byref(handle)))
+    complex64, rows, single = ctypes.c_int(4), ctypes.c_int(1), ctypes.c_int(4)
+    none, four = ctypes.c_uint32(0), ctypes.c_uint32(4)
 
     def apply(state: Any, matrix: Any, where: tuple[int, ...], bits: int) -> Any:
-        targets = tuple(reversed(where))
-        asked = library.apply_matrix_get_workspace_size(
-            handle, single, bits, matrix.data.ptr, single, library.MatrixLayout.ROW, 0, 4, 0, compute
+        pointer, size = ctypes.c_void_p(matrix.data.ptr), ctypes.c_size_t()
+        about = ctypes.c_uint32(bits), pointer, complex64, rows, ctypes.c_int32(0)
+        asked = library.custatevecApplyMatrixGetWorkspaceSize
+        _check(asked(handle, complex64, *about, four, none, single, ctypes.byref(size)))
+        space = cupy.cuda.alloc(size.value) if size.value else None
+        targets = (ctypes.c_int32 * 4)(*reversed(where))
+        vector, extra = ctypes.c_void_p(state.data.ptr), ctypes.c_void_p(space.ptr if space else None)
+        controls = None, None, none
+        _check(
+            library.custatevecApplyMatrix(
+                handle, vector, complex64, *about, targets, four, *controls, single, extra, size
+            )
         )
-        space = cupy.cuda.alloc(asked) if asked else None
-        library.apply_matrix(
-            handle, state.data.ptr, single, bits, matrix.data.ptr, single, library.MatrixLayout.ROW, 0,
-            targets, 4, (), (), 0, compute, space.ptr if space else 0, asked,
-        )  # fmt: skip
         return state
 
     return apply, cupy
+
+
+def _custatevec() -> str:
+    """The library of the wheel `custatevec-cu13`, or the system's."""
+    places = [Path(folder) / "cuquantum/lib/libcustatevec.so.1" for folder in sys.path]
+    return str(next((path for path in places if path.exists()), places[0].name))
+
+
+def _check(status: int) -> None:
+    if status:
+        raise RuntimeError(f"cuStateVec says {status}.")
 
 
 WAYS: dict[str, Callable[[bool], tuple[Any, Any]]] = {
