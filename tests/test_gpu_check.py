@@ -112,6 +112,11 @@ def test_a_record_becomes_tables_with_what_was_promised():
     assert "| 12 | float32 | 2 | no mpiexec | – |" in text
 
 
+def test_a_record_of_the_pure_jax_path_has_another_format_and_is_refused():
+    with pytest.raises(SystemExit, match="`format` of .* must be 2, but is None"):
+        check.read(check.RECORDS / "gpu_h200_2026-11-27.json")
+
+
 def test_promises_are_broken_on_the_other_side_of_their_limits():
     found = {promise: verdict for promise, _, verdict in judged.judged(a_record(0.7, 1e-3)["parts"])}
     assert [verdict for verdict in found.values() if verdict == "FAIL"] == ["FAIL", "FAIL"]

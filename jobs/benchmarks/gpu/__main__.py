@@ -50,7 +50,7 @@ SOME_OF = "brickwork:14,QFT:14,brickwork:15,QFT:15,qft_n16,dnn_n16"
 
 # What matters most comes first: what no longer fits is skipped.
 ON_GPU = (
-    Part("accuracy", ("accuracy", 11), 80),
+    Part("accuracy", ("accuracy", 11), 120),
     Part("timings in float32", ("timings", "float32", COPIED, 10, 11, 12, 13, 14, 15), 60),
     Part("large, 17 qubits in float32", ("large", "float32", 17, 18), 60),
     Part("timings in float32 of large vectors", ("timings", "float32", COPIED, 16, 17), 40),
@@ -149,6 +149,13 @@ def wrong(parts: dict[str, dict[str, Any]]) -> list[str]:
     return found + [f"{promise} ({number})" for promise, number in broken.items() if promise.startswith(NUMBERS)]
 
 
+def read(path: Path) -> dict[str, Any]:
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if record.get("format") != FORMAT:
+        raise SystemExit(f"`format` of {path} must be {FORMAT}, but is {record.get('format')}. Make the record again.")
+    return record
+
+
 def card(is_dry: bool) -> dict[str, Any]:
     """What the driver says of the GPU."""
     if is_dry:
@@ -212,6 +219,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--part"]:
         on_part(*sys.argv[2:])
     elif (options := parsed()).table:
-        print(table(json.loads(options.table.read_text(encoding="utf-8"))))
+        print(table(read(options.table)))
     else:
         raise SystemExit(main(options))
