@@ -17,6 +17,7 @@ from qdist_kernels import batches, native
 from qdist_kernels.batches import Entries
 from qdist_kernels.memory import empty, grow
 from qdist_kernels.namespace import is_concrete_jax, is_jax, is_traced, matmul, precision_of
+from qdist_kernels.pieces import write_piece
 from qdist_kernels.program import LARGEST_STEP, ON_CUDA, ON_HOST, Step, Tiles, bits_of, one_step
 
 HOST_ENTRIES = 4**10
@@ -357,7 +358,8 @@ def outer(first: Any, second: Any, *, room: int = 0) -> Any:
     v[a, b] = v₁[a] v₂[b]
 
     Args:
-        first: Shape (…, m). If it has room for the result, it is overwritten.
+        first: Shape (…, m). If it has room for the result, it is overwritten; if the device does not have it, both are
+            deleted.
         second: Shape (…, n).
         room: Entries that the result may grow to by further products: memory that costs nothing until it is used.
     """
@@ -367,9 +369,40 @@ def outer(first: Any, second: Any, *, room: int = 0) -> Any:
             is_batch = first.ndim + second.ndim > 2
             return batches.product(first, second) if is_batch else _outer_on_host(first, second, room)
         first = _on_device(first)
+    if is_concrete_jax(first) and first.ndim + second.ndim == 2 and not has_room(first, size):
+        return _outer_by_pieces(first, second)
     if is_concrete_jax(first) or is_concrete_jax(second):
         return _compiled_outer()(first, second)
     return _outer(first, second)
+
+
+def has_room(vector: Any, entries: int) -> bool:
+    """Whether the device of a vector of JAX's has room for so many entries beside all that it holds."""
+    stats = next(iter(vector.devices())).memory_stats() or {}
+    free = stats.get("bytes_limit", math.inf) - stats.get("bytes_in_use", 0)
+    return entries * vector.dtype.itemsize <= free
+
+
+def _outer_by_pieces(first: Any, second: Any) -> Any:
+    """The same without factors beside the result: they wait on the host, and come back piece by piece.
+
+    Nothing else is left on the device that could lie in the middle of what the result needs.
+    """
+    import jax.numpy as jnp
+
+    factor, other = np.asarray(first), np.asarray(second)
+    with precision_of(first):
+        for vector in filter(is_jax, (first, second)):
+            vector.delete()
+        size = factor.size * other.size
+        pieces = factor.reshape(min(factor.size, max(1, size // GPU_TILE)), -1)
+        shape = len(pieces), size // len(pieces)
+        product = jnp.zeros(size, factor.dtype)
+        for number, piece in enumerate(pieces):
+            part = _compiled_outer()(piece, other).reshape(1, -1)
+            # Waiting, or parts that are still to be made would be allocated at the same time.
+            product = write_piece(product, part, shape, (number, 0), part.shape).block_until_ready()
+    return product
 
 
 PIECE = 2**16

@@ -76,7 +76,7 @@ def check_memory(plan: Plan, comm: Comm = SERIAL) -> None:
     available = whole // sharing
     width = plan.largest / 2
     cut = plan.largest
-    while cut > 0 and 2**cut * plan.itemsize * 3 // 2 > available * plan.ranks:
+    while cut > 0 and plan.peak_bytes >> (plan.largest - cut) > available:
         cut -= 1
     halved = plan.itemsize == 8 and plan.peak_bytes / 2 <= available
     single = ' Half of it is enough with precision = "float32".' if halved else ""

@@ -15,7 +15,15 @@ from typing import NoReturn, TypeVar
 
 from qdist.errors import QdistError
 from qdist.machine.comm import Comm, connect
-from qdist.machine.ranks import device_settings, gpu_count, gpu_identity, launched, mask, own_cores
+from qdist.machine.ranks import (
+    device_settings,
+    gpu_count,
+    gpu_identity,
+    launched,
+    mask,
+    memory_settings,
+    own_cores,
+)
 
 WRONG, BROKEN, STOPPED = 2, 1, 130
 PATIENCE = 2.0
@@ -36,7 +44,8 @@ class Agreed(QdistError):
 def start(environ: MutableMapping[str, str]) -> Comm:
     """The ranks that were launched together with this process (`qdist.machine.comm.connect`).
 
-    Each takes its share of the cores and GPUs of its host, by variables that JAX reads when it computes first.
+    Each takes its share of the cores and GPUs of its host, by variables that JAX reads when it computes first. A single
+    one may have nearly all memory of its GPU.
 
     Raises:
         QdistError: They cannot work together. Only the launcher's first rank raises it.
@@ -51,6 +60,7 @@ def start(environ: MutableMapping[str, str]) -> Comm:
         time.sleep(PATIENCE)
         raise SystemExit(WRONG) from None
     if comm.size == 1:
+        environ.update(memory_settings(environ, gpu_count()))
         return comm
     environ.update(_share(comm, environ))
     # CUDA reads the variables when it is asked first.

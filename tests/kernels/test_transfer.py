@@ -1,7 +1,9 @@
 """The kernels against plain einsum, on the host and on the device, alone and in batches."""
 
+import importlib
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -80,6 +82,54 @@ def test_selecting_index_zero_is_a_slice():
     found = kernels.select(vector, dims=DIMS, axes=(1, 4))
 
     assert np.array_equal(found, vector.reshape(DIMS)[:, 0, :, :, 0].reshape(-1))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("first", "second"), [(4**7, 4), (16, 4**6), (2**13, 2)])
+def test_factors_of_a_product_that_fills_the_device_wait_on_the_host(first, second, dtype, monkeypatch):
+    # The package has a function of the same name.
+    module = importlib.import_module("qdist_kernels.transfer")
+    monkeypatch.setattr(module, "GPU_TILE", 2**10)
+    monkeypatch.setattr(module, "has_room", lambda vector, entries: False)
+    a, b = random(first).astype(dtype), random(second).astype(dtype)
+    with jax.enable_x64(dtype == np.float64):
+        on_device = jnp.array(a), jnp.array(b)
+
+        found = kernels.outer(*on_device)
+
+    assert found.dtype == dtype
+    assert np.array_equal(found, np.multiply.outer(a, b).reshape(-1))
+    assert all(array.is_deleted() for array in on_device)
+
+
+class Device:
+    """A GPU of which JAX may have some bytes and holds some."""
+
+    device_kind, platform = "NVIDIA H100 80GB HBM3", "gpu"
+
+    def __init__(self, limit, held):
+        self._stats = {"bytes_limit": limit, "bytes_in_use": held}
+
+    def memory_stats(self):
+        return self._stats
+
+
+class OnDevice:
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, device):
+        self._device = device
+
+    def devices(self):
+        return {self._device}
+
+
+def test_seventeen_qubits_have_room_on_80_gb_but_not_beside_sixteen():
+    limit = int(0.95 * 81559 * 2**20)
+    has_room = importlib.import_module("qdist_kernels.transfer").has_room
+    assert has_room(OnDevice(Device(limit, 2**20)), 4**17)
+    assert not has_room(OnDevice(Device(limit, 4 * 4**16)), 4**17)
+    assert has_room(jnp.zeros(4), 4**17)
 
 
 @pytest.mark.parametrize(("first", "second"), [((4,), (8,)), ((3, 4), (8,)), ((4,), (3, 8)), ((3, 4), (3, 8))])

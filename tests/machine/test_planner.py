@@ -6,6 +6,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -154,6 +155,26 @@ def test_a_state_that_cannot_fit_is_refused_with_what_is_needed_and_what_would_f
         QdistError, match=r"has, 1 GiB, but the largest cluster has 16 qubits .* needs 16 GiB.*qubits fit"
     ):
         check_memory(plan)
+
+
+class GpuOf80GB:
+    """What JAX says of one, of which it may have 95 %."""
+
+    device_kind = "NVIDIA H100 80GB HBM3"
+
+    def memory_stats(self):
+        return {"bytes_limit": int(0.95 * 81559 * 2**20), "bytes_in_use": 2**20}
+
+
+def test_17_qubits_run_on_a_gpu_of_80_gb_and_18_are_refused_with_what_would_fit(monkeypatch):
+    monkeypatch.setattr(memory, "has_accelerator", lambda: True)
+    monkeypatch.setattr(jax, "devices", lambda: [GpuOf80GB()])
+
+    check_memory(qd.prepare(brickwork(17)).plan)
+    with pytest.raises(
+        QdistError, match=r"this NVIDIA H100 80GB HBM3 has, 75\.\d+ GiB.* 18 qubits .*256 GiB.*up to 17 qubits fit here"
+    ):
+        check_memory(qd.prepare(brickwork(18)).plan)
 
 
 @pytest.mark.parametrize(("platform", "share"), [("cpu", "256 MiB"), ("gpu", "512 MiB")])

@@ -4,7 +4,16 @@ import pytest
 
 from qdist.errors import QdistError
 from qdist.machine import ranks
-from qdist.machine.ranks import LAUNCHERS, device_settings, gpu_count, hosted, is_gpu_aware, launched, own_cores
+from qdist.machine.ranks import (
+    LAUNCHERS,
+    device_settings,
+    gpu_count,
+    hosted,
+    is_gpu_aware,
+    launched,
+    memory_settings,
+    own_cores,
+)
 from qdist.machine.ranks import thread_settings as threads
 
 SHARE = {"cores": 3, "local_rank": 1, "local_size": 4}
@@ -96,6 +105,15 @@ def test_ranks_take_gpus_in_turn():
 def test_how_gpu_memory_is_taken_stays_as_the_user_says():
     environ = {"XLA_PYTHON_CLIENT_PREALLOCATE": "true"}
     assert "XLA_PYTHON_CLIENT_PREALLOCATE" not in device_settings(environ, **SHARE, gpus=1)
+
+
+def test_jax_may_have_nearly_all_memory_of_a_gpu_unless_the_user_says_how_much():
+    assert memory_settings({}, 1) == {"XLA_PYTHON_CLIENT_MEM_FRACTION": ".95"}
+    assert memory_settings({}, 0) == {}
+    for name in ("XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_CLIENT_MEM_FRACTION"):
+        assert memory_settings({name: ".5"}, 1) == {}
+        assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in device_settings({name: ".5"}, **SHARE, gpus=4)
+    assert device_settings({}, **SHARE, gpus=4)["XLA_PYTHON_CLIENT_MEM_FRACTION"] == ".95"
 
 
 def test_gpus_are_counted_by_their_files(tmp_path, monkeypatch):

@@ -75,23 +75,28 @@ def passes(plan: Any) -> int:
     )
 
 
-class Ready:
+def job_of(case: Case, precision: str) -> qd.Job:
     """One node with all qubits, noise as channels of the program."""
+    names = tuple(f"a/{i}" for i in range(case.num_qubits))
+    program = qd.Program((qd.Prepare(names), *(_step(one, names) for one in case.operations)), qubits=names)
+    network = qd.Network((qd.Node("a", case.num_qubits),))
+    return qd.Job(program=program, network=network, precision=precision, record=qd.Recording(probabilities=False))
+
+
+def _step(operation: Any, names: tuple[str, ...]) -> qd.Apply:
+    qubits = tuple(names[i] for i in operation.qubits)
+    if isinstance(operation, Gate):
+        return qd.apply(operation.name, *qubits, params=operation.params)
+    channel = "depolarizing" if len(qubits) == 1 else "depolarizing2"
+    return qd.Apply(qd.CHANNELS[channel].function(operation.probability), qubits)
+
+
+class Ready:
+    """A circuit that is planned once."""
 
     def __init__(self, case: Case, precision: str) -> None:
-        self.names = tuple(f"a/{i}" for i in range(case.num_qubits))
-        steps: list[Any] = [qd.Prepare(self.names), *(self._step(one) for one in case.operations)]
-        program = qd.Program(tuple(steps), qubits=self.names)
-        network = qd.Network((qd.Node("a", case.num_qubits),))
-        record = qd.Recording(probabilities=False)
-        self.warm = Warm(qd.Job(program=program, network=network, precision=precision, record=record))
-
-    def _step(self, operation: Any) -> qd.Apply:
-        qubits = tuple(self.names[i] for i in operation.qubits)
-        if isinstance(operation, Gate):
-            return qd.apply(operation.name, *qubits, params=operation.params)
-        channel = "depolarizing" if len(qubits) == 1 else "depolarizing2"
-        return qd.Apply(qd.CHANNELS[channel].function(operation.probability), qubits)
+        job = job_of(case, precision)
+        self.names, self.warm = job.program.qubits, Warm(job)
 
     def run(self) -> tuple[float, None]:
         return float(self._states().correlator(dict.fromkeys(self.names, "Z"))), None
