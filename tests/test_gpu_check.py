@@ -113,7 +113,7 @@ def test_a_record_becomes_tables_with_what_was_promised():
 
 
 def test_a_record_of_the_pure_jax_path_has_another_format_and_is_refused():
-    with pytest.raises(SystemExit, match="`format` of .* must be 2, but is None"):
+    with pytest.raises(SystemExit, match=r"`format` of .* must be 2, but is None"):
         check.read(check.RECORDS / "gpu_h200_2026-11-27.json")
 
 
