@@ -70,7 +70,8 @@ class Blocks:
             self.now(inputs, outputs, matrix)
             return
         block = self._block_of.get(inputs[0]) if inputs == outputs and inputs and not dims else None
-        if block is not None and all(self._block_of.get(wire) is block for wire in inputs[1:]):
+        is_small = block is not None and max(block.matrix.shape) <= BLOCK_ENTRIES
+        if block is not None and is_small and all(self._block_of.get(wire) is block for wire in inputs[1:]):
             self._follow(block, inputs, outputs, matrix, {})  # most gates: nothing comes, goes or is joined
             return
         self._free_names(wire for wire in outputs if wire not in inputs)
