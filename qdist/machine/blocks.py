@@ -69,11 +69,6 @@ class Blocks:
         if isinstance(matrix, EachShot):
             self.now(inputs, outputs, matrix)
             return
-        block = self._block_of.get(inputs[0]) if inputs == outputs and inputs and not dims else None
-        is_small = block is not None and max(block.matrix.shape) <= BLOCK_ENTRIES
-        if block is not None and is_small and all(self._block_of.get(wire) is block for wire in inputs[1:]):
-            self._follow(block, inputs, outputs, matrix, {})  # most gates: nothing comes, goes or is joined
-            return
         self._free_names(wire for wire in outputs if wire not in inputs)
         touching = list(dict.fromkeys(self._block_of[w] for w in inputs if w in self._block_of))
         touching.sort(key=lambda b: (b.matrix.shape[-1], b.matrix.shape[-2]))

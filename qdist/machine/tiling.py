@@ -69,15 +69,16 @@ def _work(operation: Operation) -> _Work | None:
     total, bits = bits_of(operation.dims, operation.axes)
     if len(bits) > LARGEST_STEP:
         return None
-    worth_it = total >= tiles_for(2**total).staged_bits and numbers.shape == (16, 16)
-    stages = _stages(operation) if worth_it else ()
+    stages = _stages(operation, total) if numbers.ndim == 2 else ()
     return _Work(operation.slot, total, Step(bits, numbers, stages), operation)
 
 
-def _stages(operation: Transfer | Scale) -> tuple[Stage, ...]:
-    """Of an operation on two qubits that is made of smaller ones."""
-    is_pair = isinstance(operation, Transfer) and [operation.dims[axis] for axis in operation.axes] == [4, 4]
-    return stages_of(operation.factors) if is_pair and operation.factors else ()
+def _stages(operation: Transfer | Scale, bits: int) -> tuple[Stage, ...]:
+    """Of an operation on two qubits that is made of smaller ones, if it is worth finding them for 2^bits entries."""
+    if not isinstance(operation, Transfer) or not operation.factors or bits < tiles_for(2**bits).staged_bits:
+        return ()
+    is_pair = [operation.dims[axis] for axis in operation.axes] == [4, 4]
+    return stages_of(operation.factors) if is_pair else ()
 
 
 def _diagonal(matrix: np.ndarray) -> np.ndarray | None:

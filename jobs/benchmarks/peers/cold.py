@@ -72,7 +72,7 @@ def run(names: Sequence[str], threads: int, *, quick: bool, say: Any) -> list[di
                     rows[name].append(seconds)
             row: dict[str, Any] = {"file": stem, "qubits": _qubits(stem), "wall": rows, "first": first}
             row["ended"] = [name for name, output in outputs.items() if output is None]
-            if "aer" in outputs and outputs["aer"] is not None and not row["ended"]:
+            if "aer" in outputs and not row["ended"]:
                 gates = qasm_path(stem).read_text(encoding="utf-8").count(";")
                 row |= _difference(Path(folder) / f"{stem}.h5", json.loads(outputs["aer"]), gates)
             found.append(row)

@@ -186,11 +186,13 @@ class _Reader:
         name, width = _parts(operand)
         size = int(width or 0)
         first = sum(register.size for register in registers)
-        taken = name in _NO_NAMES or name in self.defined or name in self.qubits or name in self.bits
-        if taken or not 1 <= size <= limits.MAX_REGISTER_SIZE or first + size > limits.MAX_WIRES:
+        if self._is_taken(name) or not 1 <= size <= limits.MAX_REGISTER_SIZE or first + size > limits.MAX_WIRES:
             raise _NotPlain
         numbers[name] = tuple(range(first, first + size))
         registers.append(Register(name, size))
+
+    def _is_taken(self, name: str) -> bool:
+        return name in _NO_NAMES or name in self.defined or name in self.qubits or name in self.bits
 
     def _measure(self, source: str, target: str) -> None:
         qubits, _ = _wires(source, self.qubits)
@@ -252,9 +254,8 @@ class _Reader:
                 raise _NotPlain
             statements.append((word, angles, positions))
         self.called |= {word for word, _, _ in statements}
-        taken = name in _NO_NAMES or name in self.defined or name in self.qubits or name in self.bits
         # What a gate of the library is replaced by is not what it was in bodies before.
-        if taken or name in self.called or (name in self.library and name in QASM2.official):
+        if self._is_taken(name) or name in self.called or (name in self.library and name in QASM2.official):
             raise _NotPlain
         if len({*arguments, *wires}) < len(arguments) + len(wires):
             raise _NotPlain
