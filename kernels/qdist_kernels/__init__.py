@@ -3,12 +3,14 @@
 from qdist_kernels.batches import Entries, chosen, reordered
 from qdist_kernels.namespace import is_concrete_jax, is_jax, matmul, namespace, precision_of
 from qdist_kernels.passes import run_passes
-from qdist_kernels.pieces import read_piece, take, write_piece
+from qdist_kernels.pieces import Box, take
 from qdist_kernels.program import Group, Pass, Program, Step
 from qdist_kernels.stages import Stage, stages_of
-from qdist_kernels.transfer import inner, outer, scale, select, settle, transfer, update, view
+from qdist_kernels.staging import in_order, passage
+from qdist_kernels.transfer import inner, outer, scale, select, settle, transfer, update, view, zeros
 
 __all__ = [
+    "Box",
     "Entries",
     "Group",
     "Pass",
@@ -16,14 +18,15 @@ __all__ = [
     "Stage",
     "Step",
     "chosen",
+    "in_order",
     "inner",
     "is_concrete_jax",
     "is_jax",
     "matmul",
     "namespace",
     "outer",
+    "passage",
     "precision_of",
-    "read_piece",
     "reordered",
     "run_passes",
     "scale",
@@ -34,5 +37,5 @@ __all__ = [
     "transfer",
     "update",
     "view",
-    "write_piece",
+    "zeros",
 ]

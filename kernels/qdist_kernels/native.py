@@ -45,7 +45,7 @@ def is_used_for(vector: Any, bits: int) -> bool:
     """Whether native kernels move vectors of 2^bits entries that lie where this array lies. Never for traced ones."""
     if is_traced(vector):
         return False
-    return cuda.is_fit(bits) and is_used_on_gpu() if _is_on_device(vector) else is_used()
+    return cuda.is_fit(bits) and is_used_on_gpu() if is_on_device(vector) else is_used()
 
 
 def _is_there(load: Callable[[], Any], name: str) -> bool:
@@ -104,7 +104,8 @@ def capability() -> str | None:
     return found if re.fullmatch(r"\d+\.\d+", found) and float(found) >= OLDEST_CAPABILITY else None
 
 
-def _is_on_device(vector: Any) -> bool:
+def is_on_device(vector: Any) -> bool:
+    """Whether an array lies in the memory of an accelerator."""
     return is_jax(vector) and next(iter(vector.devices())).platform != "cpu"
 
 
@@ -127,7 +128,7 @@ def run(vector: Any, program: Program) -> Any:
         call(_host(), vector, program.bits, *program.encoded(vector.dtype))
         return vector
     with precision_of(vector):
-        if _is_on_device(vector):
+        if is_on_device(vector):
             for launch in program.encoded(vector.dtype, cuda.launches):
                 vector = _in_cuda()(vector, launch.code, launch.numbers, tile_bits=launch.tile_bits)
             return vector

@@ -9,6 +9,9 @@ import numpy as np
 from qdist_kernels import batches
 from qdist_kernels.namespace import is_jax, is_traced, precision_of
 
+Box = tuple[tuple[int, ...], tuple[int, ...]]
+"""Where a box begins along each axis of a vector's view, and its size there."""
+
 LOW_BITS = 15
 """JAX counts in 32 bits unless told otherwise: the position of an entry is given in two parts."""
 
@@ -37,10 +40,11 @@ def _compiled_take() -> Callable[..., Any]:
 
 
 def read_piece(vector: Any, shape: tuple[int, ...], starts: tuple[int, ...], sizes: tuple[int, ...]) -> Any:
-    """A copy of the box that begins at `starts` and has `sizes` in the vector seen as `shape`."""
+    """A copy of the box that begins at `starts` and has `sizes` in the vector seen as `shape`; it is flat."""
     if is_jax(vector):
         return _compiled_read()(vector, starts, shape=shape, sizes=sizes)
-    return vector.reshape(shape)[_box(starts, sizes)].copy()
+    box = vector.reshape(shape)[_box(starts, sizes)]
+    return np.array(box, order="C").reshape(-1)
 
 
 def write_piece(
@@ -48,8 +52,8 @@ def write_piece(
 ) -> Any:
     """Write a box back; in place, so `vector` must not be used again."""
     if is_jax(vector):
-        return _compiled_write()(vector, piece, starts, shape=shape)
-    vector.reshape(shape)[_box(starts, sizes)] = piece
+        return _compiled_write()(vector, piece, starts, shape=shape, sizes=sizes)
+    vector.reshape(shape)[_box(starts, sizes)] = piece.reshape(sizes)
     return vector
 
 
@@ -62,7 +66,7 @@ def _compiled_read() -> Callable[..., Any]:
     import jax
 
     def call(vector: Any, starts: Any, shape: tuple[int, ...], sizes: tuple[int, ...]) -> Any:
-        return jax.lax.dynamic_slice(vector.reshape(shape), starts, sizes)
+        return jax.lax.dynamic_slice(vector.reshape(shape), starts, sizes).reshape(-1)
 
     return jax.jit(call, static_argnames=("shape", "sizes"))
 
@@ -71,7 +75,8 @@ def _compiled_read() -> Callable[..., Any]:
 def _compiled_write() -> Callable[..., Any]:
     import jax
 
-    def call(vector: Any, piece: Any, starts: Any, shape: tuple[int, ...]) -> Any:
-        return jax.lax.dynamic_update_slice(vector.reshape(shape), piece, starts).reshape(vector.shape)
+    def call(vector: Any, piece: Any, starts: Any, shape: tuple[int, ...], sizes: tuple[int, ...]) -> Any:
+        into = vector.reshape(shape)
+        return jax.lax.dynamic_update_slice(into, piece.reshape(sizes), starts).reshape(vector.shape)
 
-    return jax.jit(call, static_argnames=("shape",), donate_argnames=("vector",))
+    return jax.jit(call, static_argnames=("shape", "sizes"), donate_argnames=("vector",))

@@ -44,6 +44,17 @@ def placed(vector: Any) -> Any:
     return vector if is_jax(vector) or stays_on_host(vector.size) else _on_device(vector)
 
 
+def zeros(shape: tuple[int, ...], dtype: Any) -> Any:
+    """A vector, or a batch of them, where it is best computed with."""
+    if stays_on_host(math.prod(shape)):
+        return np.zeros(shape, dtype)
+    import jax
+    import jax.numpy as jnp
+
+    with jax.enable_x64(np.dtype(dtype).itemsize == 8):
+        return jnp.zeros(shape, dtype)
+
+
 def tiles_for(entries: int) -> Tiles:
     """How a vector with this many entries is cut into tiles, by where it is best computed with."""
     return ON_CUDA if not stays_on_host(entries) and native.has_accelerator() else ON_HOST

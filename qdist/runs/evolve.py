@@ -33,7 +33,20 @@ from qdist.machine.plan import (
 from qdist.network.draws import Draws
 from qdist.runs.evolution import Evolution, KeptBranch, Reading
 from qdist.runs.reading import reduced
-from qdist_kernels import Entries, chosen, is_jax, namespace, outer, run_passes, scale, select, settle, transfer, update
+from qdist_kernels import (
+    Entries,
+    chosen,
+    is_jax,
+    namespace,
+    outer,
+    run_passes,
+    scale,
+    select,
+    settle,
+    transfer,
+    update,
+    zeros,
+)
 
 
 def evolve(
@@ -102,10 +115,11 @@ class _Run:
             case Spread(slot=slot, dims=dims, axis=axis, partner=partner, sends=True):
                 vectors[slot] = exchange.share(vectors.pop(slot), comm, dims=dims, axis=axis, partner=partner)
             case Spread(slot=slot, dims=dims, axis=axis, partner=partner, batch=batch):
-                block = self._zeros((*dims[:axis], *dims[axis + 1 :]), batch)
+                block = zeros(self._shape((*dims[:axis], *dims[axis + 1 :]), batch), self.dtype)
                 vectors[slot] = exchange.take_share(block, comm, dims=dims, axis=axis, partner=partner)
             case Gather(slot=slot, dims=dims, ranks=ranks, order=order):
-                block = self._zeros(dims, operation.batch) if operation.is_empty else vectors.pop(slot)
+                shape = self._shape(dims, operation.batch)
+                block = np.zeros(shape, self.dtype) if operation.is_empty else vectors.pop(slot)
                 vectors[slot] = exchange.gather(block, comm, dims=dims, ranks=ranks, order=order)
             case Take(slot=slot, dims=dims, axes=axes, values=values):
                 vectors[slot] = settle(select(vectors.pop(slot), dims=dims, axes=axes, indices=values))
@@ -137,8 +151,8 @@ class _Run:
             return self._cast(operation.matrix)
         return chosen((operation.otherwise, operation.matrix), self._holds(operation.test).astype(int))
 
-    def _zeros(self, dims: tuple[int, ...], batch: int | None) -> np.ndarray:
-        return np.zeros((*([] if batch is None else [batch]), entries(dims)), self.dtype)
+    def _shape(self, dims: tuple[int, ...], batch: int | None) -> tuple[int, ...]:
+        return (entries(dims),) if batch is None else (batch, entries(dims))
 
     def _shared(self, value: Any, split: Split | None) -> Any:
         """What the first rank, which holds the entries without any x bit, reads off its block."""

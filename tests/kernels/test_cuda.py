@@ -148,7 +148,7 @@ def pretended_gpu(monkeypatch):
 
     for name, value in {"has_accelerator": True, "is_used_on_gpu": True, "_in_cuda": on_gpu}.items():
         monkeypatch.setattr(native, name, lambda value=value: value)
-    monkeypatch.setattr(native, "_is_on_device", kernels.is_jax)
+    monkeypatch.setattr(native, "is_on_device", kernels.is_jax)
     return calls
 
 

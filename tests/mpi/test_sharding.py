@@ -1,6 +1,8 @@
 """A state over ranks is the state of one rank, whatever the program, the layout and the number of ranks."""
 
+import importlib
 import itertools
+import threading
 from dataclasses import replace
 
 import jax
@@ -24,9 +26,12 @@ from qdist.runs.evolve import evolve
 from qdist.runs.final import FinalStates
 from qdist.runs.outcomes import distribution, drawn_outcomes
 from qdist.runs.reading import entry, reduced
+from qdist_kernels import is_jax, native, staging
 from qdist_kernels.batches import entries_of
 from tests.devices import put_on_device
 from tests.programs import RandomProgram
+
+transfer = importlib.import_module("qdist_kernels.transfer")
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
 SHOTS = 12
@@ -280,6 +285,38 @@ def test_blocks_go_from_device_to_device_where_mpi_can(comm, monkeypatch):
     plan = random_plan(101, 5, 12)
     found = run_shared(replace(comm, traffic=Traffic(), is_gpu_aware=True), plan)
     check(found, run_alone(plan, "float64"), TOLERANCE["float64"])
+
+
+@pytest.mark.parametrize("is_pinned", [True, False])
+@pytest.mark.parametrize(("piece", "several"), [(8, 3), (16, 8), (96, 2), (2**20, 1)])
+def test_blocks_pass_through_the_host_in_slices_of_any_size(on_ranks, monkeypatch, piece, several, is_pinned):
+    put_on_device(monkeypatch, 4)
+    for module in (native, staging):
+        monkeypatch.setattr(module, "is_on_device", is_jax)
+    monkeypatch.setattr(staging, "has_pinned_memory", lambda device: is_pinned)
+    monkeypatch.setattr(exchange, "PIECE_BYTES", piece)
+    monkeypatch.setattr(exchange, "SLICE_BYTES", several * piece)
+    monkeypatch.setattr(sharding, "make_schedule", wandering(1))
+    same_as_alone(on_ranks, random_plan(11, 5, 15))
+    same_as_alone(on_ranks, random_plan(12, 4, 15, shots=SHOTS), draws=Draws(12, 0, SHOTS))
+
+
+def test_a_rank_with_a_device_and_one_without_understand_each_other(on_ranks, monkeypatch):
+    here = threading.local()
+    monkeypatch.setattr(native, "is_used", lambda: False)
+    monkeypatch.setattr(transfer, "stays_on_host", lambda entries: here.rank % 2 == 0 or entries <= 4)
+    monkeypatch.setattr(exchange, "PIECE_BYTES", 64)
+    monkeypatch.setattr(sharding, "make_schedule", wandering(2))
+    plan = random_plan(13, 5, 15)
+    here.rank = 0
+    expected = run_alone(plan, "float64")
+
+    def body(comm):
+        here.rank = comm.rank
+        return run_shared(comm, plan)
+
+    for found in on_ranks(body):
+        check(found, expected, TOLERANCE["float64"])
 
 
 @pytest.mark.parametrize("piece", [8, 96, 1000])
