@@ -126,19 +126,18 @@ class OnDevice:
 
 
 class ThroughHost:
-    """A vector of JAX's whose boxes pass through the host.
+    """A vector of JAX's whose boxes pass through the host, or lie there: then there is nothing to do ahead.
 
     A buffer that has carried a box out is filled with a later one that comes, so hardly any is made for those. On the
     device there are at most two boxes that leave and two that have come.
     """
 
-    ahead = 1
-
     def __init__(self, vector: Any, shape: tuple[int, ...]) -> None:
         self.vector = vector
         self._shape = shape
         self._device = vector.sharding
-        self._is_pinned = is_on_device(vector) and has_pinned_memory(next(iter(vector.devices())))
+        self.ahead = int(is_on_device(vector))
+        self._is_pinned = self.ahead > 0 and has_pinned_memory(next(iter(vector.devices())))
         self._host = self._device.with_memory_kind(PINNED) if self._is_pinned else None
         self._leaving: Any = None
         self._filling: Any = None
@@ -153,9 +152,9 @@ class ThroughHost:
         return self._moved(piece, self._host)
 
     def arrived(self, fetched: Any) -> np.ndarray:
-        if self._is_pinned and self._leaving is not None:  # it has been sent by now
+        if self._leaving is not None:  # it has been sent by now
             self._spare.append((self._leaving, None))
-        self._leaving = fetched
+        self._leaving = fetched if self._is_pinned else None
         return np.asarray(fetched)
 
     def room(self, entries: int) -> np.ndarray:
@@ -164,13 +163,11 @@ class ThroughHost:
         self._filling = self._buffer(entries)
         return memory_of(self._filling)
 
-    def put(self, box: Box, came: np.ndarray) -> None:
+    def put(self, box: Box, came: Any) -> None:
         if self._is_pinned:
-            copy = self._moved(self._filling, self._device)
-            self._spare.append((self._filling, copy))
-        else:
-            copy = self._moved(came, self._device)
-        self.vector = write_piece(self.vector, copy, self._shape, *box)
+            came = self._moved(self._filling, self._device)
+            self._spare.append((self._filling, came))
+        self.vector = write_piece(self.vector, came, self._shape, *box)
 
     def _buffer(self, entries: int) -> Any:
         """The one that has waited longest, if what was copied from it has arrived or two are there; else a new one."""

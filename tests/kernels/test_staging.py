@@ -56,7 +56,8 @@ def test_what_only_comes_needs_few_buffers(way):
         assert len(places) <= staging.SPARES
 
 
-def test_a_device_is_asked_for_the_next_box_before_this_one_is_waited_for():
+def test_a_device_is_asked_for_the_next_box_before_this_one_is_waited_for(monkeypatch):
+    monkeypatch.setattr(staging, "is_on_device", is_jax)
     events = []
 
     class Watched(ThroughHost):
