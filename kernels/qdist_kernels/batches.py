@@ -233,6 +233,22 @@ def _by_native(result: _Digits, left: _Digits, right: _Digits | None, entries: E
 @cache
 def _sums(places: tuple[tuple[int, int], ...], dims: tuple[Any, ...]) -> tuple[list[int], native.Sums]:
     """The order in which the entries of a matrix are added, and what is added to what, for the native kernel."""
+    order, given, rows, columns = grouped(places, dims)
+    return order, native.Sums(given, rows, columns)
+
+
+def grouped(places: tuple[tuple[int, int], ...], dims: tuple[Any, ...]) -> tuple[list[int], list[Any], list[Any], Any]:
+    """A contraction as native kernels do it.
+
+    Args:
+        places: Row and column of each entry of the matrix.
+        dims: Of the result, of the vector, and of the other one of which the tensor product is taken or `None`: the
+            size of each digit, and which digits are new or contracted.
+
+    Returns:
+        The order of the entries; of each of the three where the values of its digits are, and where those of its other
+        digits; groups (row, column of the other vector, first entry, entries), ascending; the column of each entry.
+    """
     given = [([0], [0]) if each is None else _places(*each) for each in dims]
     others = len(given[2][0])
     keys = [(row, column % others) for row, column in places]
@@ -241,7 +257,7 @@ def _sums(places: tuple[tuple[int, int], ...], dims: tuple[Any, ...]) -> tuple[l
     for number, k in enumerate(order):
         groups.setdefault(keys[k], [number, 0])[1] += 1
     rows = [(*key, *group) for key, group in groups.items()]
-    return order, native.Sums(given, rows, [places[k][1] // others for k in order])
+    return order, given, rows, [places[k][1] // others for k in order]
 
 
 def product(first: np.ndarray, second: np.ndarray) -> np.ndarray:

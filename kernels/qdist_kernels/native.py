@@ -212,6 +212,25 @@ def contract(arrays: Sequence[np.ndarray | None], sums: Sums, values: Sequence[A
     )
 
 
+def run_shots(program: Any, values: np.ndarray, where: np.ndarray, lanes: int) -> Any:
+    """A batch of shots where JAX computes; `sources/shots.h` says what the arrays are."""
+    import jax
+
+    with jax.enable_x64(values.dtype.itemsize == 8):
+        call = _shots(values.dtype.name, program.results, values.shape[1], program.work, lanes)
+        return call(program.code, program.numbers, values, where)
+
+
+@cache
+def _shots(dtype: str, results: int, shots: int, work: int, lanes: int) -> Callable[..., Any]:
+    import jax
+
+    _in_xla() if jax.default_backend() == "cpu" else _in_cuda()
+    shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape in ((results, shots), (work, lanes))]
+    function = jax.ffi.ffi_call(f"qdist_shots_{SUFFIXES[np.dtype(dtype)]}", shapes)
+    return jax.jit(lambda *arrays: function(*arrays)[0])
+
+
 def _address(array: np.ndarray) -> int:
     return array.__array_interface__["data"][0]
 
@@ -251,9 +270,8 @@ def _handlers(path: Path, name: str, platform: str) -> Callable[..., Any]:
     import jax
 
     library = ctypes.CDLL(str(path))
-    for suffix in SUFFIXES.values():
-        handler = jax.ffi.pycapsule(getattr(library, f"{name}_{suffix}"))
-        jax.ffi.register_ffi_target(f"{name}_{suffix}", handler, platform=platform)
+    for target in (f"{kind}_{suffix}" for kind in (name, "qdist_shots") for suffix in SUFFIXES.values()):
+        jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(getattr(library, target)), platform=platform)
 
     def call(vector: Any, code: Any, numbers: Any, **attributes: int) -> Any:
         result = jax.ShapeDtypeStruct(vector.shape, vector.dtype)

@@ -186,6 +186,16 @@ class ThroughHost:
             return jax.device_put(array, place)
 
 
+def on_host(array: Any) -> np.ndarray:
+    """An array of JAX's for reading, copied once by the device itself where it can."""
+    import jax
+
+    if is_on_device(array) and has_pinned_memory(next(iter(array.devices()))):
+        with precision_of(array):
+            array = jax.device_put(array, array.sharding.with_memory_kind(PINNED))
+    return np.asarray(array)
+
+
 def memory_of(array: Any) -> np.ndarray:
     """The memory of an array of JAX's on the host, to be written to: JAX itself gives it for reading only."""
     memory = (ctypes.c_char * array.nbytes).from_address(array.unsafe_buffer_pointer())

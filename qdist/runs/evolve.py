@@ -73,7 +73,7 @@ def evolve(
         pause: Called where the run can be interrupted, with the state, how many operations of the plan for one process
             are done, and this rank's parts of split clusters.
     """
-    run = _Run(dtype, comm, draws, room=2**plan.largest // plan.ranks)
+    run = Run(dtype, comm, draws, room=2**plan.largest // plan.ranks)
     if state is not None:
         run.state = state
     for operation in plan.operations[first:]:
@@ -85,7 +85,14 @@ def evolve(
     return run.state
 
 
-class _Run:
+def impossible(bit: str) -> QdistError:
+    """What to say of a draw without a possible outcome."""
+    return QdistError(f"Bit '{bit}' must have a possible outcome, but both have probability 0.")
+
+
+class Run:
+    """A plan under way: the state, and what an operation does to it."""
+
     def __init__(self, dtype: Any, comm: Comm, draws: Draws | None, room: int = 0) -> None:
         self.dtype = dtype
         self.comm = comm
@@ -96,6 +103,7 @@ class _Run:
             self.state.accepted = np.ones(draws.shots, bool)
 
     def execute(self, operation: Any) -> None:
+        """Do one operation."""
         vectors, comm = self.state.vectors, self.comm
         match operation:
             case Load(slot=slot, vector=vector):
@@ -172,7 +180,7 @@ class _Run:
         chance = np.clip(self._shared(chance, draw.split), 0.0, None)
         total = chance.sum(axis=-1)
         if np.any(total <= 0):
-            raise QdistError(f"Bit '{draw.bit}' must have a possible outcome, but both have probability 0.")
+            raise impossible(draw.bit)
         outcome = (u >= chance[..., 0] / total).astype(int)
         read = self._read_out(outcome, draw)
         probability = np.take_along_axis(chance, outcome[:, None], axis=-1)[:, 0]

@@ -245,10 +245,11 @@ def _with_outline(standing: Standing, outline: Callable[[], Outline]) -> Standin
 def _batches_at_once(prepared: Prepared, comm: Comm) -> int:
     """How many threads run batches, the same on all ranks: NumPy lets others work while it sweeps over an array.
 
-    One where a device computes, which has threads of its own, or where several ranks share a state.
+    One where a device moves vectors step by step, or where several ranks share a state. Where a device takes a batch at
+    once, threads draw the numbers of the next ones and sum those of the last.
     """
     cores, plan = cores_of(comm), prepared.plan
-    if prepared.comm.size > 1 or not _stays_on_host(plan):
+    if prepared.comm.size > 1 or not (prepared.at_once or _stays_on_host(plan)):
         cores = 1
     return min(comm.gather(min(cores, max(1, THREADS_BYTES // max(1, plan.peak_bytes)))))
 
@@ -268,7 +269,10 @@ def _one_batch(prepared: Prepared, first: int) -> Ensemble:
     job, batch = prepared.job, prepared.batch
     assert batch is not None
     draws = Draws(job.seed, first, batch)
-    evolution = evolve(prepared.plan, np.dtype(job.precision), comm=prepared.comm, draws=draws)
+    if prepared.at_once is not None:
+        evolution = prepared.at_once.evolve(draws)
+    else:
+        evolution = evolve(prepared.plan, np.dtype(job.precision), comm=prepared.comm, draws=draws)
     ensemble = _empty(prepared)
     ensemble.add(prepared.plan, prepared.lowered, evolution, draws, min(batch, job.shots - first))
     return ensemble

@@ -15,11 +15,13 @@ from qdist.machine.sharding import shard
 from qdist.machine.stops import stops_of, with_stops
 from qdist.machine.tiling import tiled
 from qdist.network.lowering import Lowered, lower
+from qdist.runs.at_once import AtOnce, at_once
 from qdist.runs.checkpoints.outline import outline_of
 from qdist.runs.job import Job
 from qdist.runs.launch import agree
 from qdist.runs.outcomes import MAX_BITS
 from qdist.runs.sweep import Sweep
+from qdist_kernels import shots
 from qdist_kernels.transfer import HOST_ENTRIES
 
 BATCH_BYTES = 2**28
@@ -41,6 +43,7 @@ class Prepared:
         keep_state: Whether the final states are wanted.
         comm: The ranks that share one state.
         whole: The plan for one process, of which `plan` is a rank's part.
+        at_once: The program of a batch, if a GPU takes it.
     """
 
     job: Job
@@ -50,6 +53,7 @@ class Prepared:
     keep_state: bool
     comm: Comm = SERIAL
     whole: Plan | None = None
+    at_once: AtOnce | None = None
 
 
 def prepare(job: Job, *, keep_state: bool = True) -> Prepared:
@@ -64,13 +68,21 @@ def prepare(job: Job, *, keep_state: bool = True) -> Prepared:
         lowered = lower(job.program, job.network, groups=job.pairs, postselected=kept)
         return Prepared(job, lowered, _plan(job, lowered, None, keep_state), None, keep_state)
     lowered = lower(job.program, job.network, groups=job.pairs, sampled=True)
-    kept_bytes = 8 * lowered.drawn_times + len(lowered.wires)
-    batch = max(4, min(MAX_BATCH, -(-job.shots // 4) * 4, BATCH_BYTES // max(1, kept_bytes) // 4 * 4))
-    plan = _plan(job, lowered, batch, keep_state)
+    batch, plan = _batch(job, lowered, MAX_BATCH, keep_state)
+    if shots.is_used_for(job.shots) and (program := at_once(plan, job.precision)) is not None:
+        batch, plan = _batch(job, lowered, shots.BATCH, keep_state)
+        return Prepared(job, lowered, plan, batch, keep_state, at_once=program)
     fitting = _fitting(plan, batch)
     if fitting < batch:
         batch, plan = fitting, _plan(job, lowered, fitting, keep_state)
     return Prepared(job, lowered, plan, batch, keep_state)
+
+
+def _batch(job: Job, lowered: Lowered, most: int, keep_state: bool) -> tuple[int, Plan]:
+    """Shots at a time, and the plan for so many."""
+    kept_bytes = 8 * lowered.drawn_times + len(lowered.wires)
+    batch = max(4, min(most, -(-job.shots // 4) * 4, BATCH_BYTES // max(1, kept_bytes) // 4 * 4))
+    return batch, _plan(job, lowered, batch, keep_state)
 
 
 def _fitting(plan: Plan, batch: int) -> int:
@@ -127,7 +139,8 @@ def prepare_on(job: Job, comm: Comm, *, keep_state: bool, resumed_after: int | N
         _check_results(replace(prepared, plan=plan))
 
     agree(comm, check)
-    return replace(prepared, plan=plan, comm=part, whole=prepared.plan)
+    program = prepared.at_once if size == 1 else None
+    return replace(prepared, plan=plan, comm=part, whole=prepared.plan, at_once=program)
 
 
 def _check_agreed(whole: Plan, plan: Plan, comm: Comm) -> None:

@@ -65,11 +65,16 @@ def _piece(state: Evolution, part: Part, wires: tuple[str, ...], diagonal: bool)
 
 def _bits(vector: Any, part: Part, wanted: Sequence[tuple[str, str]]) -> Any:
     """The entries whose other bits are 0, with the wanted bits in their order."""
+    return take(vector, positions_of(part, wanted))
+
+
+def positions_of(part: Part, wanted: Sequence[tuple[str, str]]) -> np.ndarray:
+    """Where these entries are."""
     positions = np.zeros(1, np.int64)
     for bit in wanted:
         weight = 1 << (len(part.bits) - 1 - part.bits.index(bit))
         positions = (positions[:, None] + np.array([0, weight])).reshape(-1)
-    return take(vector, positions)
+    return positions
 
 
 def entry(state: Evolution, part: Part, letters: Mapping[str, str]) -> Any:

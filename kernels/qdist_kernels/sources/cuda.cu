@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "shots.h"
 #include "tiles.h"
 #include "xla/ffi/api/ffi.h"
 
@@ -62,6 +63,28 @@ ffi::Error run(cudaStream_t stream, ffi::Buffer<kType> vector, ffi::Buffer<ffi::
                  : ffi::Error::Success();
 }
 
+template <class T>
+__global__ void __launch_bounds__(qdist::kThreads) shots_by_lanes(qdist::shots::Batch<T> batch) {
+  const int64_t lane = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x;
+  if (lane >= batch.lanes) return;
+  for (int64_t shot = lane; shot < batch.shots; shot += batch.lanes) qdist::shots::run(batch, shot, lane);
+}
+
+template <ffi::DataType kType>
+ffi::Error run_shots(cudaStream_t stream, ffi::Buffer<ffi::S32> code, ffi::Buffer<kType> numbers,
+                     ffi::Buffer<kType> values, ffi::Buffer<ffi::S32> where, ffi::ResultBuffer<kType> results,
+                     ffi::ResultBuffer<kType> work) {
+  using T = ffi::NativeType<kType>;
+  const qdist::shots::Batch<T> batch{code.typed_data(), numbers.typed_data(), values.typed_data(), where.typed_data(),
+                              results->typed_data(), work->typed_data(), results->dimensions()[1], work->dimensions()[1]};
+  cudaError_t problem = cudaMemsetAsync(batch.results, 0, results->size_bytes(), stream);
+  const auto blocks = static_cast<unsigned>((batch.lanes + qdist::kThreads - 1) / qdist::kThreads);
+  if (!problem) shots_by_lanes<T><<<blocks, qdist::kThreads, 0, stream>>>(batch);
+  if (!problem) problem = cudaGetLastError();
+  return problem ? ffi::Error::Internal(std::string("a batch of shots failed: ") + cudaGetErrorString(problem))
+                 : ffi::Error::Success();
+}
+
 }  // namespace
 
 #define QDIST_TILES(name, type)                                                                      \
@@ -76,3 +99,17 @@ ffi::Error run(cudaStream_t stream, ffi::Buffer<kType> vector, ffi::Buffer<ffi::
 
 QDIST_TILES(qdist_tiles_f32, ffi::F32);
 QDIST_TILES(qdist_tiles_f64, ffi::F64);
+
+#define QDIST_SHOTS(name, type)                                                   \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(name, run_shots<type>,                            \
+                                ffi::Ffi::Bind()                                  \
+                                    .Ctx<ffi::PlatformStream<cudaStream_t>>()     \
+                                    .Arg<ffi::Buffer<ffi::S32>>()                 \
+                                    .Arg<ffi::Buffer<type>>()                     \
+                                    .Arg<ffi::Buffer<type>>()                     \
+                                    .Arg<ffi::Buffer<ffi::S32>>()                 \
+                                    .Ret<ffi::Buffer<type>>()                     \
+                                    .Ret<ffi::Buffer<type>>())
+
+QDIST_SHOTS(qdist_shots_f32, ffi::F32);
+QDIST_SHOTS(qdist_shots_f64, ffi::F64);

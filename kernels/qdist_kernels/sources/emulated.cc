@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "shots.h"
 #include "tiles.h"
 
 namespace {
@@ -30,9 +31,30 @@ void run(const qdist::Pass<T>& pass, bool backwards) {
   }
 }
 
+// Lanes one after another, in either order, each with its own shots.
+template <class T>
+void run_shots(const qdist::shots::Batch<T>& batch, bool backwards) {
+  for (int64_t k = 0; k < batch.lanes; ++k) {
+    const int64_t lane = backwards ? batch.lanes - 1 - k : k;
+    for (int64_t shot = lane; shot < batch.shots; shot += batch.lanes) qdist::shots::run(batch, shot, lane);
+  }
+}
+
 }  // namespace
 
 extern "C" {
+
+double qdist_uniform(uint64_t seed, uint64_t purpose, int64_t shot) { return qdist::shots::uniform(seed, purpose, shot); }
+
+void qdist_shots_f32(const int32_t* code, const float* numbers, const float* values, const int32_t* where,
+                     float* results, float* work, int64_t shots, int64_t lanes, int32_t backwards) {
+  run_shots<float>({code, numbers, values, where, results, work, shots, lanes}, backwards);
+}
+
+void qdist_shots_f64(const int32_t* code, const double* numbers, const double* values, const int32_t* where,
+                     double* results, double* work, int64_t shots, int64_t lanes, int32_t backwards) {
+  run_shots<double>({code, numbers, values, where, results, work, shots, lanes}, backwards);
+}
 
 void qdist_tiles_f32(float* vector, int64_t tiles, const int32_t* code, const float* numbers, int32_t tile_bits,
                      int32_t codes, int32_t count, int32_t backwards) {
