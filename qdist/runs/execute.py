@@ -127,7 +127,7 @@ def _run_job(
     started = time.perf_counter()
     before = copy.copy(comm.traffic)
     goes_on, after = standing.done > 0, standing.done if standing.evolution is not None else None
-    prepared = prepare_on(job, comm, keep_state=keep_state, resumed_after=after)
+    prepared = prepare_on(job, comm, keep_state=keep_state, resumed_after=after, batch=standing.batch)
     if goes_on:
         agree(comm, partial(check_going_on, standing, prepared))
     evolving = time.perf_counter()

@@ -56,23 +56,25 @@ class Prepared:
     at_once: AtOnce | None = None
 
 
-def prepare(job: Job, *, keep_state: bool = True) -> Prepared:
+def prepare(job: Job, *, keep_state: bool = True, batch: int | None = None) -> Prepared:
     """Lower and plan a job, for one rank, without running it.
 
     Args:
         job: What to run.
         keep_state: Whether the final states are wanted; otherwise qubits are dropped as soon as nothing needs them.
+        batch: Shots at a time in sampled mode, if the run was begun with so many, on this machine or another.
     """
     if job.mode != "sampled":
         kept = frozenset(job.postselect)
         lowered = lower(job.program, job.network, groups=job.pairs, postselected=kept)
         return Prepared(job, lowered, _plan(job, lowered, None, keep_state), None, keep_state)
     lowered = lower(job.program, job.network, groups=job.pairs, sampled=True)
-    batch, plan = _batch(job, lowered, MAX_BATCH, keep_state)
+    begun = batch
+    batch, plan = _batch(job, lowered, begun or MAX_BATCH, keep_state)
     if shots.is_used_for(job.shots) and (program := at_once(plan, job.precision)) is not None:
-        batch, plan = _batch(job, lowered, shots.BATCH, keep_state)
+        batch, plan = _batch(job, lowered, begun or shots.BATCH, keep_state)
         return Prepared(job, lowered, plan, batch, keep_state, at_once=program)
-    fitting = _fitting(plan, batch)
+    fitting = _fitting(plan, batch) if begun is None else batch
     if fitting < batch:
         batch, plan = fitting, _plan(job, lowered, fitting, keep_state)
     return Prepared(job, lowered, plan, batch, keep_state)
@@ -112,7 +114,9 @@ def _plan(job: Job, lowered: Lowered, shots: int | None, keep_state: bool) -> Pl
     )
 
 
-def prepare_on(job: Job, comm: Comm, *, keep_state: bool, resumed_after: int | None = None) -> Prepared:
+def prepare_on(
+    job: Job, comm: Comm, *, keep_state: bool, resumed_after: int | None = None, batch: int | None = None
+) -> Prepared:
     """Prepare a job for ranks that work on it together, and check that it can be run and read off.
 
     All branches of one state are shared by all ranks. Shots are dealt to groups of ranks instead, as small as memory
@@ -123,11 +127,12 @@ def prepare_on(job: Job, comm: Comm, *, keep_state: bool, resumed_after: int | N
         comm: The ranks; all of them call this.
         keep_state: Whether the final states are wanted.
         resumed_after: How many operations of one state were done before, if the run is resumed.
+        batch: Shots at a time before, if it is.
 
     Raises:
         QdistError: On every rank: it does not fit, or something that was asked for will not be there.
     """
-    prepared = agree(comm, lambda: prepare(job, keep_state=keep_state))
+    prepared = agree(comm, lambda: prepare(job, keep_state=keep_state, batch=batch))
     size = _ranks_for(prepared, comm)
     part = comm if size == comm.size else comm.split(comm.rank // size)
     plan = tiled(shard(_stoppable(prepared, size, resumed_after), ranks=size, rank=part.rank))

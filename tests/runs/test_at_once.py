@@ -19,6 +19,7 @@ from tests.random_plans import SHOTS, random_plan, seen
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 
+prepare = importlib.import_module("qdist.runs.prepare")
 execute = importlib.import_module("qdist.runs.execute")
 
 
@@ -79,6 +80,10 @@ def test_a_job_has_the_results_that_it_has_on_the_host(purification, taken, monk
     monkeypatch.setattr(shots, "is_used_for", lambda shots: False)
     expected = qd.run(job, keep_state=False)
     assert len(taken) == 8
+    same_data(found, expected)
+
+
+def same_data(found, expected):
     assert found.data.keys() == expected.data.keys()
     for name in expected.data:
         if not name.startswith(("traffic/", "plan/")):
@@ -87,6 +92,28 @@ def test_a_job_has_the_results_that_it_has_on_the_host(purification, taken, monk
                 assert np.allclose(one, other, atol=1e-12, equal_nan=True), name
             else:
                 assert np.array_equal(one, other), name
+
+
+@pytest.mark.parametrize("begins_on_device", [True, False])
+def test_a_run_that_was_stopped_goes_on_where_there_is_no_device_and_where_there_is_one(
+    begins_on_device, taken, monkeypatch, tmp_path
+):
+    asked = iter([None, "the test", *[None] * 20])
+    monkeypatch.setattr(prepare, "MAX_BATCH", 64)
+    options = qd.Checkpoints(tmp_path, resume=True, asked=lambda: next(asked))
+    job = chain_of_four("parallel", "none", "float64", 1000)
+    monkeypatch.setattr(shots, "is_used_for", lambda shots: begins_on_device)
+    monkeypatch.setattr(execute, "_batches_at_once", lambda *arguments: 1)
+    with pytest.raises(qd.Stopped):
+        qd.run(job, keep_state=False, checkpoints=options)
+    before = len(taken)
+    monkeypatch.setattr(shots, "is_used_for", lambda shots: not begins_on_device)
+
+    found = qd.run(job, keep_state=False, checkpoints=options)
+
+    assert found.attributes["resumed"] == 1
+    assert (before > 0, len(taken) > before) == (begins_on_device, not begins_on_device)
+    same_data(found, qd.run(job, keep_state=False))
 
 
 def test_a_cluster_that_ranks_share_is_not_taken():
