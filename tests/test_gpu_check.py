@@ -19,7 +19,8 @@ SMALL = (
     ("large", "float32", 5, 30),
     ("circuits", "float64", "QFT:4,simon_n6"),
     ("peers", "brickwork:4", check.WAYS, 1),
-    ("sampled", 64, 2, 5, 2),
+    ("sampled", 64, 128, 2, 5, 2),
+    ("staging", 2**16),
 )
 
 

@@ -245,7 +245,7 @@ def test_all_programs_have_few_shapes():
     assert len(shapes) <= 2
 
 
-def test_the_kernel_compiles_without_spills_in_less_than_a_minute(tmp_path):
+def test_the_kernels_compile_without_spills_in_less_than_a_minute(tmp_path):
     try:
         compiler = build.cuda_compiler()
     except build.BuildError as problem:
@@ -257,5 +257,5 @@ def test_the_kernel_compiles_without_spills_in_less_than_a_minute(tmp_path):
     assert done.returncode == 0, done.stderr
     assert time.perf_counter() - began < 60
     said = [line for line in done.stderr.splitlines() if "spill stores" in line]
-    assert len(said) == len(DTYPES)
+    assert len(said) == 2 * len(DTYPES)  # passes over tiles, and batches of shots
     assert all("0 bytes spill stores, 0 bytes spill loads" in line for line in said)

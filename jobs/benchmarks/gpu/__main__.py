@@ -59,7 +59,8 @@ ON_GPU = (
     Part("peers", ("peers", "brickwork:13,brickwork:14,QFT:13,QFT:14", WAYS, 0), 60),
     Part("tests", (), 90),
     Part("circuits in float64", ("circuits", "float64", "brickwork:14,QFT:14"), 30),
-    Part("sampled", ("sampled", 2**15, 256, 9, 256), 45),
+    Part("sampled", ("sampled", 2**16, 2**21, 256, 9, 256), 75),
+    Part("staging", ("staging", 2**30), 30),
     Part("timings in float64", ("timings", "float64", COPIED, 10, 11, 12, 13, 14, 15, 16), 45),
     Part("large, 16 qubits in float64", ("large", "float64", 16, 0), 30),
     Part("ranks", (), 60),
@@ -76,7 +77,8 @@ DRY = (
     Part("peers", ("peers", "brickwork:5,QFT:5", WAYS, 1), 30),
     Part("tests", (), 60),
     Part("circuits in float64", ("circuits", "float64", "brickwork:5,QFT:5"), 30),
-    Part("sampled", ("sampled", 2**10, 4, 5, 4), 40),
+    Part("sampled", ("sampled", 2**9, 2**10, 4, 5, 4), 40),
+    Part("staging", ("staging", 2**22), 30),
     Part("ranks", (), 40),
     Part("legs", (), 40),
     Part("timings in float32 without native kernels", ("timings", "float32", 2**20, 5), 30, "jax"),
@@ -180,7 +182,7 @@ def versions() -> dict[str, str | None]:
 
 def on_part(name: str, *told: str) -> None:
     """What a process of its own does."""
-    from jobs.benchmarks.gpu import circuits, large, peers, sampled, timings
+    from jobs.benchmarks.gpu import circuits, large, peers, sampled, staging, timings
 
     match name, *told:
         case "accuracy", largest:
@@ -193,8 +195,10 @@ def on_part(name: str, *told: str) -> None:
             circuits.main(precision, cases.split(","))
         case "peers", cases, ways, is_dry:
             peers.main(cases.split(","), ways.split(","), is_dry == "1")
-        case "sampled", shots, copies, qubits, points:
-            sampled.main(int(shots), int(copies), int(qubits), int(points))
+        case "sampled", *numbers:
+            sampled.main(*map(int, numbers))
+        case "staging", num_bytes:
+            staging.main(int(num_bytes))
         case "numpy", qubits, depth:
             ranked.by_numpy(int(qubits), int(depth))
         case "on-rank", qubits, depth, precision:

@@ -58,6 +58,11 @@ def _seventeen(parts: Parts) -> int | None:
     return sum("failed" not in row and row.get("error", 0.0) <= 1e-5 for row in found) if found else None
 
 
+def _sampled(parts: Parts) -> float | None:
+    found = rows(parts, "sampled", what="chain of four nodes, a whole run", precision="float32")
+    return max((row["per_second"] for row in found if row.get("ran_on", "host") != "host"), default=None)
+
+
 def _precision(parts: Parts) -> float | None:
     exact = {row["circuit"]: row["numbers"] for row in rows(parts, "circuits", precision="float64") if "numbers" in row}
     errors = []
@@ -81,6 +86,11 @@ PROMISES: dict[str, tuple[Callable[[Parts], Any], str, Callable[[Any], bool]]] =
     "A two-qubit operation of it: ≤ 1.2 ms": (_of_brickwork("ms_per_operation"), "{:.2f} ms", lambda ms: ms <= 1.2),
     "The same in a whole run, with noise: ≤ 1.2 ms": (_with_noise, "{:.2f} ms", lambda ms: ms <= 1.2),
     "Superoperators in complex64, the fastest way: ≥ 5 × our time": (_best_peer, "{:.1f} ×", lambda times: times >= 5),
+    "Trajectories of a chain of four nodes, whole runs: ≥ 10⁶ a second": (
+        _sampled,
+        "{:,.0f}",
+        lambda rate: rate >= 1e6,
+    ),
     "17 qubits in float32, in place: all of 3 complete": (_seventeen, "{} of 3", lambda count: count == 3),
     "float32 against float64: ≤ 1e-5": (_precision, "{:.0e}", lambda error: error <= 1e-5),
 }

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from jobs.benchmarks.gpu.processes import Deadline, Ended, run
 
 ON_GPU = (
-    (0, "tests/kernels -n 4"),
+    (0, "tests/kernels tests/runs/test_at_once.py -n 4"),
     (0, "tests/mpi/test_sharding.py -k device"),
+    (2, "tests/mpi/test_sharding.py -k slices"),
     (2, "tests/mpi/test_sharding.py -k device"),
 )
-DRY = ((0, "tests/kernels/test_precision.py"), (2, "tests/mpi/test_sharding.py -k device"))
+DRY = (
+    (0, "tests/kernels/test_precision.py tests/kernels/test_staging.py"),
+    (2, "tests/mpi/test_sharding.py -k device"),
+)
 
 
 def tests(asked: tuple[tuple[int, str], ...], deadline: Deadline, limit: float, say: Callable[[str], None]) -> Ended:

@@ -124,7 +124,15 @@ COLUMNS: dict[str, dict[str, Callable[[Row], Any]]] = {
     "sampled": {
         "what": lambda row: row["what"],
         "precision": lambda row: row.get("precision", "float32"),
+        "shots": lambda row: f"{row['shots']:,}",
         "per second": _or_failed("per_second", "{:,.0f}"),
+        "error": lambda row: f"{row['error']:.1e}",
+        "ran on": lambda row: row["ran_on"],
+    },
+    "staging": {
+        "what": lambda row: row["what"],
+        "memory": lambda row: row["memory"],
+        "GB/s, each way": _or_failed("bytes_per_second", "{:.1f}", 1e-9),
         "ran on": lambda row: row["ran_on"],
     },
     "ranks": {

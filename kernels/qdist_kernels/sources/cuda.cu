@@ -63,8 +63,10 @@ ffi::Error run(cudaStream_t stream, ffi::Buffer<kType> vector, ffi::Buffer<ffi::
                  : ffi::Error::Success();
 }
 
+constexpr int kBlocksOfLanes = 4;  // that share a multiprocessor: 2^16 lanes are no more on an H100
+
 template <class T>
-__global__ void __launch_bounds__(qdist::kThreads) shots_by_lanes(qdist::shots::Batch<T> batch) {
+__global__ void __launch_bounds__(qdist::kThreads, kBlocksOfLanes) shots_by_lanes(qdist::shots::Batch<T> batch) {
   const int64_t lane = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x;
   if (lane >= batch.lanes) return;
   for (int64_t shot = lane; shot < batch.shots; shot += batch.lanes) qdist::shots::run(batch, shot, lane);
