@@ -6,9 +6,9 @@ Where JAX computes on a GPU, the other tests of kernels run it there.
 import ctypes
 import itertools
 import mmap
+import resource
 import subprocess
 import sys
-import time
 
 import jax
 import jax.numpy as jnp
@@ -252,10 +252,10 @@ def test_the_kernels_compile_without_spills_in_less_than_a_minute(tmp_path):
         pytest.skip(str(problem))
     source, include = build.SOURCES / "cuda.cu", f"-I{jax.ffi.include_dir()}"
     command = [compiler, *build.CUDA_FLAGS, *build.cuda_machine("9.0"), "-Xptxas", "-v", include, source]
-    began = time.perf_counter()
+    began = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = subprocess.run([*command, "-o", tmp_path / "cuda.so"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert time.perf_counter() - began < 60
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - began < 60  # of a core: others may use the machine
     said = [line for line in done.stderr.splitlines() if "spill stores" in line]
     assert len(said) == 2 * len(DTYPES)  # passes over tiles, and batches of shots
     assert all("0 bytes spill stores, 0 bytes spill loads" in line for line in said)

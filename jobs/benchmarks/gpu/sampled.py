@@ -1,8 +1,10 @@
 """Trajectories per second, and many states at once: where qdist runs them, and on the device."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -22,8 +24,19 @@ def main(few: int, many: int, copies: int, qubits: int, points: int) -> None:
     """Print rows: the chain on the host and on the device, and what is done to many states there."""
     from qdist_kernels import native, shots
 
-    if not native.has_accelerator():  # a dry run: JAX's processor takes what a GPU would
-        vars(shots).update(LEAST_SHOTS=many, BATCH=min(many, shots.BATCH), is_used_for=lambda count: count >= many)
+    # In a dry run JAX's processor takes what a GPU would.
+    dry = {"BATCH": min(many, shots.BATCH), "is_used_for": lambda count: count >= many}
+    with nullcontext() if native.has_accelerator() else patch.multiple(shots, **dry):
+        chains(few, many)
+    row = {"what": "one program on many vectors", "vectors": copies, "qubits": qubits}
+    attempt(row, lambda: many_vectors(copies, qubits))
+    attempt({"what": "noise strengths by vmap", "points": points, "qubits": 6}, lambda: sweep(points, 6))
+
+
+def chains(few: int, many: int) -> None:
+    """Against NumPy, whole runs of few and of many shots, and the device's part of them alone."""
+    from qdist_kernels import shots
+
     for precision in ("float32", "float64"):
         row = {"what": "chain of four nodes, a batch against NumPy", "precision": precision}
         attempt(row, lambda p=precision: against_numpy(p, min(many, 2**12)))
@@ -32,9 +45,6 @@ def main(few: int, many: int, copies: int, qubits: int, points: int) -> None:
             attempt(row, lambda p=precision, n=count: trajectories(p, n))
         row = {"what": "chain of four nodes, batches in one call", "precision": precision, "shots": shots.BATCH}
         attempt(row, lambda p=precision: one_call(p))
-    row = {"what": "one program on many vectors", "vectors": copies, "qubits": qubits}
-    attempt(row, lambda: many_vectors(copies, qubits))
-    attempt({"what": "noise strengths by vmap", "points": points, "qubits": 6}, lambda: sweep(points, 6))
 
 
 KIND = "parallel", "dejmps"
