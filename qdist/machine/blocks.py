@@ -76,8 +76,9 @@ class Blocks:
         for block in touching:
             if self._fits([*taken, block], inputs, matrix):
                 taken.append(block)
-            else:
+            elif self._waits(block):
                 self._apply(block)
+        taken = [block for block in taken if self._waits(block)]
         self._follow(self._product(taken, inputs), inputs, outputs, matrix, dims or {})
 
     def now(
@@ -133,6 +134,19 @@ class Blocks:
             if name in self.clusters.slot_of:
                 self._apply(next(block for block in self._block_of.values() if name in block.inputs))
 
+    def _waits(self, block: _Block) -> bool:
+        """Whether a block has not been applied yet, as it is before its cluster is joined with another."""
+        return self._block_of.get(block.outputs[0]) is block
+
+    def _apply_inside(self, wires: Iterable[str]) -> None:
+        """Before clusters are joined, apply what waits inside of each: afterwards the vector is longer."""
+        slots = dict.fromkeys(self.clusters.slot_of[wire] for wire in wires)
+        for slot in slots if len(slots) > 1 else ():
+            for wire in list(self.clusters.slots[slot]):
+                block = self._block_of.get(wire)
+                if block is not None and len(block.inputs) > 1 and self.clusters.slots_of(block.inputs) == {slot}:
+                    self._apply(block)
+
     def _fits(self, blocks: list[_Block], inputs: tuple[str, ...], matrix: Any) -> bool:
         held = {w for block in blocks for w in block.outputs}
         before = [w for block in blocks for w in block.inputs] + [w for w in inputs if w not in held]
@@ -182,6 +196,7 @@ class Blocks:
             del self._block_of[wire]
         dims = {w: self.dims[w] for w in block.outputs}
         if block.inputs:
+            self._apply_inside(block.inputs)
             self.clusters.transfer(block.inputs, dims, block.matrix, factors=block.factors)
         else:
             self.clusters.load(dims, block.matrix[:, 0])

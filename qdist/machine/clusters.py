@@ -172,6 +172,10 @@ class Clusters:
             self.batched.add(slot)
         self._resize(other, 0, -1)
 
+    def slots_of(self, wires: Iterable[str]) -> set[int]:
+        """The clusters of some wires."""
+        return {self.slot_of[wire] for wire in wires}
+
     def dims_of(self, wires: Iterable[str]) -> tuple[int, ...]:
         """The sizes of the stored digits of some wires."""
         return tuple(self.dims[w] for w in wires)

@@ -26,6 +26,7 @@ from qdist.machine.instructions import (
     Remove,
     Test,
 )
+from qdist.machine.joins import joined_late
 from qdist.machine.plan import BitPlace, Draw, Keep, Merge, Plan, Read, Scale, Transfer, Xor
 from qdist_kernels.namespace import is_jax, namespace
 
@@ -54,6 +55,7 @@ def make_plan(
         shots: Trajectories at a time, if outcomes are to be drawn; `None` carries all branches.
         itemsize: Bytes of a number.
     """
+    instructions = joined_late(instructions)
     planner = _Planner(instructions, dict(outputs or {}), keep, dict(postselect or {}), shots, itemsize)
     for index, instruction in enumerate(instructions):
         planner.now = planner.clusters.now = index
