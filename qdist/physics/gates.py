@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -141,6 +141,8 @@ def _concrete_gate(name: str, params: tuple[float, ...]) -> Gate:
 
 def _complex_scalars(params: tuple[Any, ...]) -> list[Any]:
     """Angles as complex scalars of one dtype, so that formulas with i need no promotion (JAX's may be strict)."""
+    if namespace(*params) is np:
+        return [np.complex128(value) for value in params]
     xp, scalars = together(*(value if is_jax(value) else np.float64(value) for value in params))
     return [xp.asarray(value, np.result_type(value.dtype, np.complex64)) for value in scalars]
 
@@ -241,14 +243,17 @@ def _principal_power(unitary: np.ndarray, exponent: float) -> np.ndarray:
 def _matrix(rows: list[list[Any]]) -> Any:
     """A complex matrix of plain numbers and complex scalars."""
     entries = [entry for row in rows for entry in row]
+    if namespace(*entries) is np:
+        return np.array(rows, complex)
     xp, entries = together(*(entry if is_jax(entry) else np.complex128(entry) for entry in entries))
     return xp.stack(entries).reshape(len(rows), -1)
 
 
 def _block_diagonal(*blocks: Any) -> Any:
     xp, parts = together(*blocks)
-    zero = xp.zeros_like(parts[0])
-    return xp.block([[part if i == j else zero for j in range(len(parts))] for i, part in enumerate(parts)])
+    count, side = len(parts), len(parts[0])
+    places = xp.eye(count, dtype=parts[0].dtype)[:, None, :, None]
+    return (places * xp.stack(parts)[:, :, None, :]).reshape(count * side, count * side)
 
 
 def _control(unitary: Any, num_controls: int = 1) -> Any:
@@ -261,6 +266,7 @@ def _constant(matrix: Any) -> Callable[[], np.ndarray]:
     return lambda: np.array(matrix, complex)
 
 
+@cache
 def _pauli(string: str) -> np.ndarray:
     matrix = np.ones((1, 1), complex)
     for label in string:
