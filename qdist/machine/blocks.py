@@ -41,9 +41,14 @@ class _Block:
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    rows: int
     columns: int
     start: Any = None
     factors: list[tuple[tuple[str, ...], Any]] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        return max(self.rows, self.columns)
 
 
 class Blocks:
@@ -80,7 +85,7 @@ class Blocks:
         stays = inputs == outputs and not dims
         if not stays:
             self._free_names(wire for wire in outputs if wire not in inputs)
-        block = self._gathered(inputs, matrix.shape[-2])
+        block = (self._holding(inputs) if stays else None) or self._gathered(inputs, matrix.shape[-2])
         if stays:
             block.factors.append((inputs, matrix))
         else:
@@ -110,7 +115,7 @@ class Blocks:
         left = (qubit,) if observe.keeps_qubit else ()
         if block is None or not block.inputs or when is not None:
             self.flush([qubit])
-            block = _Block((qubit,), (qubit,), 4, np.eye(4))
+            block = _Block((qubit,), (qubit,), 4, 4, np.eye(4))
         rest = tuple(w for w in block.outputs if w != qubit)
         for wire in block.outputs:
             self._block_of.pop(wire, None)
@@ -140,11 +145,18 @@ class Blocks:
             if name in self.clusters.slot_of:
                 self._apply(next(block for block in self._block_of.values() if name in block.inputs))
 
+    def _holding(self, inputs: tuple[str, ...]) -> _Block | None:
+        """The small block that holds all of these wires, as it does of most gates; it stays as small with another."""
+        block = self._block_of.get(inputs[0])
+        if block is None or block.size > BLOCK_ENTRIES:
+            return None
+        return block if all([self._block_of.get(wire) is block for wire in inputs[1:]]) else None
+
     def _gathered(self, inputs: tuple[str, ...], rows: int) -> _Block:
         """One block with all inputs of a matrix of so many rows; blocks that would be too large with it are applied."""
         touching = list(dict.fromkeys([self._block_of[w] for w in inputs if w in self._block_of]))
         if len(touching) > 1:
-            touching.sort(key=lambda block: (block.columns, entries(self._sizes(block.outputs))))
+            touching.sort(key=lambda block: (block.columns, block.rows))
         taken: list[_Block] = []
         for block in touching:
             if self._fits([*taken, block], inputs, rows):
@@ -169,10 +181,12 @@ class Blocks:
         """One block for several, and the identity on the wires that are in none."""
         held = [w for block in blocks for w in block.outputs]
         free = tuple([w for w in dict.fromkeys(inputs) if w not in held])
-        parts = [_Block(free, free, entries(self._sizes(free))), *blocks]
+        size = entries(self._sizes(free))
+        parts = [_Block(free, free, size, size), *blocks]
         joined = _Block(
             tuple([w for part in parts for w in part.inputs]),
             tuple([w for part in parts for w in part.outputs]),
+            math.prod([part.rows for part in parts]),
             math.prod([part.columns for part in parts]),
             None if all(part.start is None for part in parts) else reduce(kron, map(_start, parts)),
             [factor for part in parts for factor in part.factors],
@@ -191,7 +205,8 @@ class Blocks:
         for wire in set(inputs) - set(outputs):
             del self.dims[wire]
         self.dims |= {w: 2 for w in outputs if w not in self.dims} | dims
-        new = _Block(block.inputs, outputs + rest, block.columns, product)
+        rows, columns = product.shape
+        new = _Block(block.inputs, outputs + rest, rows, columns, product)
         self._block_of |= dict.fromkeys(new.outputs, new)
         if not new.outputs and new.inputs:
             self._apply(new)
@@ -208,19 +223,30 @@ class Blocks:
         """What a block does, shape (prod(outputs), prod(inputs))."""
         if not block.factors:
             return _start(block)
-        product = self._products.of(block.factors, block.outputs, self._sizes(block.outputs))
+        product = self._product(block.factors, block.outputs)
         return product if block.start is None else matmul(product, block.start)
 
+    def _product(self, factors: Factors, wires: tuple[str, ...]) -> Any:
+        return self._products.of(factors, wires, self._sizes(wires))
+
     def _apply(self, block: _Block) -> None:
-        matrix = self._matrix(block)
         for wire in block.outputs:
             del self._block_of[wire]
-        dims = {w: self.dims[w] for w in block.outputs}
+        if block.start is None:
+            self._update(block)
+            return
+        dims, matrix = {w: self.dims[w] for w in block.outputs}, self._matrix(block)
         if block.inputs:
-            is_known = block.start is None and len(block.factors) <= MOST_FACTORS
-            self.clusters.transfer(block.inputs, dims, matrix, factors=block.factors if is_known else None)
+            self.clusters.transfer(block.inputs, dims, matrix)
         else:
             self.clusters.load(dims, matrix[:, 0])
+
+    def _update(self, block: _Block) -> None:
+        """Apply a block whose wires stay, in the order that they have in their vector."""
+        wires = self.clusters.in_order(block.outputs)
+        factors = block.factors if len(block.factors) <= MOST_FACTORS else None
+        dims = dict(zip(wires, self._sizes(wires), strict=True))
+        self.clusters.transfer(wires, dims, self._product(block.factors, wires), factors=factors)
 
 
 def _start(block: _Block) -> Any:

@@ -1,7 +1,7 @@
 """Products of many matrices on a few wires.
 
-Circuits repeat themselves: a Toffoli gate is the same fifteen gates and their noise wherever it stands. Matrices of equal
-gates are the same arrays, so a product that was formed before is known by what it is made of.
+Circuits repeat themselves: a Toffoli gate is the same fifteen gates and their noise wherever it stands. Matrices of
+equal gates are the same arrays, so a product that was formed before is known by what it is made of.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,6 +1,6 @@
 """What a device does to its qubits, as matrices in digit order: waiting, gates and their errors, measurement."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -92,6 +92,13 @@ def gate_cost(gate: Gate, device: Device) -> tuple[Any, Any]:
 
 def matrix_of(operation: Gate | Channel) -> Any:
     return pauli.digit_order(operation.ptm, operation.num_qubits)
+
+
+def gate_matrices(some: Iterable[Gate | Channel]) -> dict[Gate | Channel, Any]:
+    """Those of the gates on one and two qubits, which devices do as they are, except what JAX traces."""
+    alone = [gate for gate in some if isinstance(gate, Gate) and gate.num_qubits <= 2]
+    ptms = gates.ptms([gate for gate in alone if not is_jax(gate.unitary)])
+    return {gate: pauli.digit_order(ptm, gate.num_qubits) for gate, ptm in ptms.items()}
 
 
 def error_matrix(make: Callable[..., Channel], p: Any, *sizes: int) -> Any:

@@ -30,6 +30,7 @@ from qdist.network.hardware import (
     digit_rates,
     error_matrix,
     gate_cost,
+    gate_matrices,
     matrix_of,
     projectors,
     relaxation,
@@ -162,7 +163,8 @@ class _Lowering:
         self._writes: dict[str, int] = {}
         self._devices: dict[str, Device] = {}
         # What the same operation on the same qubits becomes is found once, and is the same values each time.
-        self._matrices: dict[Gate | Channel, Any] = {}
+        operations = [step.operation for step in self.program.steps if isinstance(step, Apply)]
+        self._matrices = gate_matrices(dict.fromkeys(operations))
         self._acts: dict[tuple[Channel, tuple[str, ...]], Act] = {}
         self._gates: dict[tuple[Gate, tuple[str, ...]], tuple[_Part, ...]] = {}
 
@@ -221,7 +223,7 @@ class _Lowering:
 
     def _start(self, qubits: tuple[str, ...], when: Test | None = None) -> Any:
         """When a step on these qubits of one node can start."""
-        moments = [self._ready(qubit) for qubit in qubits]
+        moments = [self.ready[qubit] for qubit in qubits]
         if when is not None:
             node = self.network.node_of(qubits[0]).name
             moments += [self.arrival[bit][node] for bit in when.bits]
@@ -230,7 +232,9 @@ class _Lowering:
     def _touch(self, qubits: tuple[str, ...], moment: Any) -> None:
         """Apply what the qubits suffered until `moment`."""
         for qubit in qubits:
-            matrix = relaxation(self._device(qubit), self.clock.elapsed(self.ready[qubit], moment))
+            since, matrix = self.ready[qubit], None
+            if since is not moment:
+                matrix = relaxation(self._device(qubit), self.clock.elapsed(since, moment))
             if matrix is None and self.sampled and moment.frame is not None and relaxes(self._device(qubit)):
                 # No wait, but an instruction: an outcome is drawn by the number of its own, and seeds keep theirs.
                 matrix = np.eye(4)

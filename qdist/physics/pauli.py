@@ -107,12 +107,17 @@ def ptm_from_kraus(kraus: Any) -> Any:
         xp = namespace(*kraus)
         kraus = xp.stack([xp.asarray(k) for k in kraus])
     xp = namespace(kraus)
-    dimension = kraus.shape[-1]
-    num_qubits = dimension.bit_length() - 1
     kraus = _complex(kraus, kraus)
-    super_operator = _einsum("kab,kcd->acbd", kraus, xp.conj(kraus)).reshape(dimension**2, dimension**2)
-    vectors, duals = (_complex(strings, kraus) for strings in (basis(num_qubits), _dual_basis(num_qubits)))
-    return xp.real(matmul(matmul(duals, super_operator), vectors)) / dimension
+    return _ptm(_einsum("kab,kcd->acbd", kraus, xp.conj(kraus)))
+
+
+def _ptm(super_operator: Any) -> Any:
+    """R = 2⁻ⁿ V† S V of maps on matrix entries (…, a, c, b, d), from entry (b, d) to entry (a, c)."""
+    dimension = super_operator.shape[-1]
+    num_qubits = dimension.bit_length() - 1
+    square = super_operator.reshape(*super_operator.shape[:-4], dimension**2, dimension**2)
+    vectors, duals = (_complex(strings, square) for strings in (basis(num_qubits), _dual_basis(num_qubits)))
+    return matmul(matmul(duals, square), vectors).real / dimension
 
 
 def _complex(array: Any, like: Any) -> Any:
@@ -130,8 +135,9 @@ def _einsum(formula: str, *arrays: Any) -> Any:
 
 
 def ptm_from_unitary(unitary: Any) -> Any:
-    """Pauli transfer matrix R_ij = 2⁻ⁿ Tr(P_i U P_j U†), real, shape (4ⁿ, 4ⁿ), public order."""
-    return ptm_from_kraus(unitary[None])
+    """Pauli transfer matrix R_ij = 2⁻ⁿ Tr(P_i U P_j U†), real, shape (4ⁿ, 4ⁿ), public order; of many at once too."""
+    unitary = _complex(unitary, unitary)
+    return _ptm(unitary[..., :, None, :, None] * unitary.conj()[..., None, :, None, :])
 
 
 def vector_from_matrix(matrix: Any) -> Any:
