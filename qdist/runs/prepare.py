@@ -16,6 +16,7 @@ from qdist.machine.stops import stops_of, with_stops
 from qdist.machine.tiling import tiled
 from qdist.network.lowering import Lowered, lower
 from qdist.runs.checkpoints.outline import outline_of
+from qdist.runs.garbage import none_to_collect
 from qdist.runs.job import Job
 from qdist.runs.launch import agree
 from qdist.runs.outcomes import MAX_BITS
@@ -100,6 +101,7 @@ def _plan(job: Job, lowered: Lowered, shots: int | None, keep_state: bool) -> Pl
     )
 
 
+@none_to_collect()
 def prepare_on(job: Job, comm: Comm, *, keep_state: bool, resumed_after: int | None = None) -> Prepared:
     """Prepare a job for ranks that work on it together, and check that it can be run and read off.
 
