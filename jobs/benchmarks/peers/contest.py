@@ -23,7 +23,7 @@ PATIENCE = 120.0
 SETTLE = 0.01
 """Seconds between two turns: OpenMP's threads spin for a while after their last work, on the cores of the next one."""
 TURN = 0.2
-"""Seconds that a turn takes at least, as `timeit` has it: shorter runs are repeated in it, so that the caches are warm."""
+"""Seconds that a turn takes at least, as with `timeit`: shorter runs are repeated in it, and find warm caches."""
 
 
 class Silent(Exception):
