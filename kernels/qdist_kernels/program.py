@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,11 @@ def one_step(step: Step, bits: int, itemsize: int, tiles: Tiles) -> Program:
 
 def bits_of(dims: Sequence[int], axes: Sequence[int]) -> tuple[int, tuple[int, ...]]:
     """Bits of the index of a vector with these digits (powers of two), and those of some digits, descending."""
+    return _bits_of(tuple(dims), tuple(axes))
+
+
+@lru_cache(maxsize=4096)
+def _bits_of(dims: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
     widths = [size.bit_length() - 1 for size in dims]
     left = sum(widths)
     total, tops = left, []

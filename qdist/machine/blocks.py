@@ -5,8 +5,10 @@ only when something else needs one of its wires, so a gate, its noise, the waiti
 qubits and a measurement after it cost one pass.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -15,28 +17,38 @@ from qdist.machine.classical import kron
 from qdist.machine.clusters import Clusters
 from qdist.machine.instructions import EachShot, Observe, Test
 from qdist.machine.plan import entries
+from qdist.machine.products import Products
 from qdist_kernels import matmul
 
 BLOCK_ENTRIES = 16
 """Dense blocks stop at two qubits: a three-qubit block costs more than two of these."""
 
 
-Factors = tuple[tuple[tuple[str, ...], Any], ...]
-"""Matrices whose product a block is, the first to act first, each with the wires that it leaves where they are."""
+Factors = Sequence[tuple[tuple[str, ...], Any]]
+"""Matrices one after the other, the first to act first, each with the wires that it leaves where they are."""
 
 
 MOST_FACTORS = 32
-"""More are not kept: they would be a list that grows with every gate, and of use to nobody."""
+"""Longer products are not told what they are made of: it would be of use to nobody."""
 
 
 @dataclass(eq=False)
 class _Block:
-    """A matrix (prod(out), prod(in)) that waits to be applied; `None` for the factors of one that moves wires."""
+    """Matrices that wait to be applied as one: `start`, shape (prod(outputs), prod(inputs)), then `factors`.
+
+    The start is `None` for a block whose wires all stay, which is the product of its factors.
+    """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    matrix: Any
-    factors: Factors | None = None
+    rows: int
+    columns: int
+    start: Any = None
+    factors: list[tuple[tuple[str, ...], Any]] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        return max(self.rows, self.columns)
 
 
 class Blocks:
@@ -51,6 +63,7 @@ class Blocks:
         self.clusters = clusters
         self.dims: dict[str, int] = {}
         self._block_of: dict[str, _Block] = {}
+        self._products = Products()
 
     def __contains__(self, wire: str) -> bool:
         return wire in self.dims
@@ -69,16 +82,14 @@ class Blocks:
         if isinstance(matrix, EachShot):
             self.now(inputs, outputs, matrix)
             return
-        self._free_names(wire for wire in outputs if wire not in inputs)
-        touching = list(dict.fromkeys(self._block_of[w] for w in inputs if w in self._block_of))
-        touching.sort(key=lambda b: (b.matrix.shape[-1], b.matrix.shape[-2]))
-        taken: list[_Block] = []
-        for block in touching:
-            if self._fits([*taken, block], inputs, matrix):
-                taken.append(block)
-            else:
-                self._apply(block)
-        self._follow(self._product(taken, inputs), inputs, outputs, matrix, dims or {})
+        stays = inputs == outputs and not dims
+        if not stays:
+            self._free_names(wire for wire in outputs if wire not in inputs)
+        block = (self._holding(inputs) if stays else None) or self._gathered(inputs, matrix.shape[-2])
+        if stays:
+            block.factors.append((inputs, matrix))
+        else:
+            self._follow(block, inputs, outputs, matrix, dims or {})
 
     def now(
         self,
@@ -104,11 +115,12 @@ class Blocks:
         left = (qubit,) if observe.keeps_qubit else ()
         if block is None or not block.inputs or when is not None:
             self.flush([qubit])
-            block = _Block((qubit,), (qubit,), np.eye(4))
+            block = _Block((qubit,), (qubit,), 4, 4, np.eye(4))
         rest = tuple(w for w in block.outputs if w != qubit)
         for wire in block.outputs:
             self._block_of.pop(wire, None)
-        first, second = (self._after(block, (qubit,), matrix) for matrix in observe.outcomes)
+        before = self._matrix(block)
+        first, second = (self._after(block, before, (qubit,), matrix) for matrix in observe.outcomes)
         dims = {w: self.dims[w] for w in (*left, *rest)}
         self.clusters.draw(block.inputs, dims, (first, second), observe, purpose, when, otherwise)
         if not left:
@@ -133,61 +145,124 @@ class Blocks:
             if name in self.clusters.slot_of:
                 self._apply(next(block for block in self._block_of.values() if name in block.inputs))
 
-    def _fits(self, blocks: list[_Block], inputs: tuple[str, ...], matrix: Any) -> bool:
-        held = {w for block in blocks for w in block.outputs}
-        before = [w for block in blocks for w in block.inputs] + [w for w in inputs if w not in held]
-        size_in = entries(self.clusters.dims_of(w for w in before if w in self.clusters.dims))
-        size_out = matrix.shape[-2] * entries(tuple(self.dims[w] for w in held if w not in inputs))
-        return max(size_in, size_out) <= BLOCK_ENTRIES
+    def _waits(self, block: _Block) -> bool:
+        """Whether a block has not been applied yet, as it is before its cluster is joined with another."""
+        return self._block_of.get(block.outputs[0]) is block
 
-    def _product(self, blocks: list[_Block], inputs: tuple[str, ...]) -> _Block:
-        """One block for several, and the identity on the wires that are in none."""
-        if len(blocks) == 1 and set(inputs) <= set(blocks[0].outputs):
-            return blocks[0]
-        free = tuple(w for w in dict.fromkeys(inputs) if not any(w in block.outputs for block in blocks))
-        joined = _Block(free, free, np.eye(entries(tuple(self.dims[w] for w in free))), ())
+    def _apply_inside(self, wires: Iterable[str]) -> None:
+        """Before clusters are joined, apply what waits inside of each: afterwards the vector is longer."""
+        slots = dict.fromkeys(self.clusters.slot_of[wire] for wire in wires)
+        for slot in slots if len(slots) > 1 else ():
+            for wire in list(self.clusters.slots[slot]):
+                block = self._block_of.get(wire)
+                if block is not None and len(block.inputs) > 1 and self.clusters.slots_of(block.inputs) == {slot}:
+                    self._apply(block)
+
+    def _holding(self, inputs: tuple[str, ...]) -> _Block | None:
+        """The small block that holds all of these wires, as it does of most gates; it stays as small with another."""
+        block = self._block_of.get(inputs[0])
+        if block is None or block.size > BLOCK_ENTRIES:
+            return None
+        return block if all([self._block_of.get(wire) is block for wire in inputs[1:]]) else None
+
+    def _gathered(self, inputs: tuple[str, ...], rows: int) -> _Block:
+        """One block with all inputs of a matrix of so many rows; blocks that would be too large with it are applied."""
+        touching = list(dict.fromkeys([self._block_of[w] for w in inputs if w in self._block_of]))
+        if len(touching) > 1:
+            touching.sort(key=lambda block: (block.columns, block.rows))
+        taken: list[_Block] = []
+        for block in touching:
+            if self._fits([*taken, block], inputs, rows):
+                taken.append(block)
+            elif self._waits(block):
+                self._apply(block)
+        taken = [block for block in taken if self._waits(block)]
+        if len(taken) == 1 and all([wire in taken[0].outputs for wire in inputs]):
+            return taken[0]
+        return self._joined(taken, inputs)
+
+    def _fits(self, blocks: list[_Block], inputs: tuple[str, ...], rows: int) -> bool:
+        held = [w for block in blocks for w in block.outputs]
+        columns = entries(self._sizes([w for w in inputs if w not in held]))
         for block in blocks:
-            matrix, factors = kron(joined.matrix, block.matrix), _together(joined.factors, block.factors)
-            joined = _Block(joined.inputs + block.inputs, joined.outputs + block.outputs, matrix, factors)
+            columns *= block.columns
+        return max(columns, rows * entries(self._sizes([w for w in held if w not in inputs]))) <= BLOCK_ENTRIES
+
+    def _sizes(self, wires: Iterable[str]) -> tuple[int, ...]:
+        return tuple([self.dims[w] for w in wires])
+
+    def _joined(self, blocks: list[_Block], inputs: tuple[str, ...]) -> _Block:
+        """One block for several, and the identity on the wires that are in none."""
+        held = [w for block in blocks for w in block.outputs]
+        free = tuple([w for w in dict.fromkeys(inputs) if w not in held])
+        size = entries(self._sizes(free))
+        parts = [_Block(free, free, size, size), *blocks]
+        joined = _Block(
+            tuple([w for part in parts for w in part.inputs]),
+            tuple([w for part in parts for w in part.outputs]),
+            math.prod([part.rows for part in parts]),
+            math.prod([part.columns for part in parts]),
+            None if all(part.start is None for part in parts) else reduce(kron, map(_start, parts)),
+            [factor for part in parts for factor in part.factors],
+        )
+        self._block_of |= dict.fromkeys(joined.outputs, joined)
         return joined
 
     def _follow(
         self, block: _Block, inputs: tuple[str, ...], outputs: tuple[str, ...], matrix: Any, dims: dict[str, int]
     ) -> None:
-        """`matrix` after `block`."""
+        """`matrix`, which moves wires, after `block`."""
         for wire in block.outputs:
             self._block_of.pop(wire, None)
         rest = tuple(w for w in block.outputs if w not in inputs)
-        product = self._after(block, inputs, matrix)
+        product = self._after(block, self._matrix(block), inputs, matrix)
         for wire in set(inputs) - set(outputs):
             del self.dims[wire]
         self.dims |= {w: 2 for w in outputs if w not in self.dims} | dims
-        factors = _together(block.factors, ((inputs, matrix),)) if inputs == outputs and not dims else None
-        new = _Block(block.inputs, outputs + rest, product, factors)
+        rows, columns = product.shape
+        new = _Block(block.inputs, outputs + rest, rows, columns, product)
         self._block_of |= dict.fromkeys(new.outputs, new)
         if not new.outputs and new.inputs:
             self._apply(new)
 
-    def _after(self, block: _Block, inputs: tuple[str, ...], matrix: Any) -> Any:
-        """A matrix on some outputs of a block after it; the rows of the others come last."""
+    def _after(self, block: _Block, before: Any, inputs: tuple[str, ...], matrix: Any) -> Any:
+        """A matrix on some outputs of a block, of matrix `before`, after it; the rows of the others come last."""
         rest = tuple(w for w in block.outputs if w not in inputs)
-        sizes = [self.dims[w] for w in block.outputs]
         order = [block.outputs.index(w) for w in (*inputs, *rest)]
-        spread = block.matrix.reshape(*sizes, -1).transpose([*order, len(sizes)])
+        spread = before.reshape(*self._sizes(block.outputs), -1).transpose([*order, len(order)])
         product = matmul(matrix, spread.reshape(matrix.shape[1], -1))
-        return product.reshape(-1, block.matrix.shape[1])
+        return product.reshape(-1, before.shape[1])
+
+    def _matrix(self, block: _Block) -> Any:
+        """What a block does, shape (prod(outputs), prod(inputs))."""
+        if not block.factors:
+            return _start(block)
+        product = self._product(block.factors, block.outputs)
+        return product if block.start is None else matmul(product, block.start)
+
+    def _product(self, factors: Factors, wires: tuple[str, ...]) -> Any:
+        return self._products.of(factors, wires, self._sizes(wires))
 
     def _apply(self, block: _Block) -> None:
         for wire in block.outputs:
             del self._block_of[wire]
-        dims = {w: self.dims[w] for w in block.outputs}
+        self._apply_inside(block.inputs)
+        if block.start is None:
+            self._update(block)
+            return
+        dims, matrix = {w: self.dims[w] for w in block.outputs}, self._matrix(block)
         if block.inputs:
-            self.clusters.transfer(block.inputs, dims, block.matrix, factors=block.factors)
+            self.clusters.transfer(block.inputs, dims, matrix)
         else:
-            self.clusters.load(dims, block.matrix[:, 0])
+            self.clusters.load(dims, matrix[:, 0])
+
+    def _update(self, block: _Block) -> None:
+        """Apply a block whose wires stay, in the order that they have in their vector."""
+        wires = self.clusters.in_order(block.outputs)
+        factors = block.factors if len(block.factors) <= MOST_FACTORS else None
+        dims = dict(zip(wires, self._sizes(wires), strict=True))
+        self.clusters.transfer(wires, dims, self._product(block.factors, wires), factors=factors)
 
 
-def _together(first: Factors | None, second: Factors | None) -> Factors | None:
-    if first is None or second is None or len(first) + len(second) > MOST_FACTORS:
-        return None
-    return first + second
+def _start(block: _Block) -> Any:
+    return np.eye(block.columns) if block.start is None else block.start

@@ -156,7 +156,7 @@ class Clusters:
 
     def join(self, wires: Sequence[str]) -> int:
         """The slot that holds all of the wires, after merging their clusters."""
-        first, *others = dict.fromkeys(self.slot_of[w] for w in wires)
+        first, *others = dict.fromkeys([self.slot_of[w] for w in wires])
         for other in others:
             self._take_in(first, other)
             self._write(Merge(first, other), first)
@@ -172,9 +172,17 @@ class Clusters:
             self.batched.add(slot)
         self._resize(other, 0, -1)
 
+    def slots_of(self, wires: Iterable[str]) -> set[int]:
+        """The clusters of some wires."""
+        return {self.slot_of[wire] for wire in wires}
+
     def dims_of(self, wires: Iterable[str]) -> tuple[int, ...]:
         """The sizes of the stored digits of some wires."""
-        return tuple(self.dims[w] for w in wires)
+        return tuple([self.dims[w] for w in wires])
+
+    def in_order(self, wires: Sequence[str]) -> tuple[str, ...]:
+        """The wires as they follow each other in one vector, after merging their clusters."""
+        return tuple(sorted(wires, key=self.slots[self.join(wires)].index))
 
     def locate(self, group: Sequence[str]) -> tuple[Part, ...]:
         """Where the wires of a group are: one part per cluster."""
@@ -210,8 +218,9 @@ class Clusters:
         dims = self.dims_of(self.slots[slot])
         batch = self._shots if slot in self.batched else 1
         scratch = self._sizes.get(slot, (0, 0))[0] * (BATCH_COPIES if batch > 1 else 1) if is_copied else 0
-        self._resize(slot, entries(dims) * batch, sum(d.bit_length() - 1 for d in dims))
-        self._numbers += sum(large_bytes(array) for array in vars(operation).values())
+        size = entries(dims)
+        self._resize(slot, size * batch, size.bit_length() - 1)
+        self._numbers += sum([large_bytes(array) for array in vars(operation).values()])
         self.peak_bytes = max(self.peak_bytes, (self._held + scratch) * self._itemsize + self._numbers)
         if not self.slots[slot]:
             del self.slots[slot]
@@ -220,6 +229,8 @@ class Clusters:
         self.census.append(Census(self.now, len(self.slots), largest, self._held * self._itemsize))
 
     def _resize(self, slot: int, size: int, width: int) -> None:
+        if self._sizes.get(slot) == (size, width):
+            return
         old_size, old_width = self._sizes.pop(slot, (0, -1))
         self._held += size - old_size
         self._widths[old_width] -= 1

@@ -26,6 +26,7 @@ from qdist.machine.instructions import (
     Remove,
     Test,
 )
+from qdist.machine.joins import joined_late
 from qdist.machine.plan import BitPlace, Draw, Keep, Merge, Plan, Read, Scale, Transfer, Xor
 from qdist_kernels.namespace import is_jax, namespace
 
@@ -54,6 +55,7 @@ def make_plan(
         shots: Trajectories at a time, if outcomes are to be drawn; `None` carries all branches.
         itemsize: Bytes of a number.
     """
+    instructions = joined_late(instructions)
     planner = _Planner(instructions, dict(outputs or {}), keep, dict(postselect or {}), shots, itemsize)
     for index, instruction in enumerate(instructions):
         planner.now = planner.clusters.now = index
@@ -83,6 +85,9 @@ class _Planner:
         self.wanted = None if self.keep is None else set(self.keep)
         self.last_read = _last_uses(self.instructions)
         self.last_use = self.last_read | dict.fromkeys(self.outputs.values(), FOREVER)
+        self._ends: dict[int, list[str]] = {}
+        for wire, index in self.last_use.items():
+            self._ends.setdefault(index, []).append(wire)
         self._flags = 0
 
     # -- instructions
@@ -106,7 +111,7 @@ class _Planner:
                 self._trace_out(qubit)
             case Look():
                 self._look(instruction)
-        self._drop_finished(_qubits_read(instruction))
+        self._drop_finished()
 
     def _postselect(self, bit: str) -> None:
         """Keep the wanted value of a bit that was computed, or measured under a condition."""
@@ -344,13 +349,11 @@ class _Planner:
             if bit in self.blocks and not self._needed_later(bit):
                 self._trace_out(bit)
 
-    def _drop_finished(self, qubits: Iterable[str]) -> None:
+    def _drop_finished(self) -> None:
         """Trace out qubits that nothing needs again, not even the end."""
-        if self.wanted is None:
-            return
-        for qubit in qubits:
-            if self.blocks.dims.get(qubit) == 4 and qubit not in self.wanted and not self._needed_later(qubit):
-                self._trace_out(qubit)
+        for wire in self._ends.get(self.now, ()):
+            if self.wanted is not None and wire not in self.wanted and self.blocks.dims.get(wire) == 4:
+                self._trace_out(wire)
 
     def _collapses(self, observe: Observe) -> bool:
         """Whether the measured qubit can itself hold the outcome: nothing but the end needs it again."""
@@ -418,23 +421,21 @@ def _is_z_measurement(outcomes: tuple[Any, Any]) -> bool:
     return bool(np.allclose(zero + one, np.diag([1, 1, 0, 0]), atol=1e-14) and np.allclose(zero[0], [0.5, 0.5, 0, 0]))
 
 
-def _bits_read(instruction: Instruction) -> tuple[str, ...]:
+def _wires_read(instruction: Instruction) -> tuple[str, ...]:
+    """Bits and qubits."""
     match instruction:
-        case Act(when=Test(bits=bits)) | Project(test=Test(bits=bits)):
-            return bits
-        case Observe(when=Test(bits=bits), otherwise=otherwise):
-            return (*bits, *([otherwise] if otherwise else []))
-        case Parity(of=of):
-            return of
-    return ()
-
-
-def _qubits_read(instruction: Instruction) -> tuple[str, ...]:
-    match instruction:
-        case Act(qubits=qubits) | JointRelax(qubits=qubits):
+        case Act(qubits=qubits, when=None) | JointRelax(qubits=qubits):
             return qubits
+        case Act(qubits=qubits, when=Test(bits=bits)):
+            return (*bits, *qubits)
+        case Observe(qubit=qubit, when=Test(bits=bits), otherwise=otherwise):
+            return (*bits, *([otherwise] if otherwise else []), qubit)
         case Observe(qubit=qubit) | Remove(qubit=qubit):
             return (qubit,)
+        case Parity(of=of):
+            return of
+        case Project(test=Test(bits=bits)):
+            return bits
         case Look(groups=groups):
             return tuple(q for group in groups for q in group)
     return ()
@@ -443,6 +444,6 @@ def _qubits_read(instruction: Instruction) -> tuple[str, ...]:
 def _last_uses(instructions: Sequence[Instruction]) -> dict[str, int]:
     last: dict[str, int] = {}
     for index, instruction in enumerate(instructions):
-        for wire in (*_bits_read(instruction), *_qubits_read(instruction)):
+        for wire in _wires_read(instruction):
             last[wire] = index
     return last

@@ -116,7 +116,11 @@ def _check_noise(noise: CircuitNoise | None, network: Network, spread: bool) -> 
 
 @dataclass
 class _Writer:
-    """Writes steps, and knows which memories are for pairs and which node knows which bit."""
+    """Writes steps, and knows which memories are for pairs and which node knows which bit.
+
+    A gate without a condition, inside of a node, means the same steps wherever it stands: they are `written` once, and
+    a program refers to the same values again and again.
+    """
 
     circuit: Circuit
     noise: CircuitNoise | None
@@ -124,6 +128,7 @@ class _Writer:
     names: list[str]
     steps: list[Step] = field(default_factory=list)
     known_at: dict[str, set[str]] = field(default_factory=dict)
+    written: dict[tuple[str, tuple[float, ...], tuple[int, ...]], list[Step]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._nodes = {name: self.network.node_of(name).name for name in self.names}
@@ -154,6 +159,8 @@ class _Writer:
         written: set[int] = set()
         zero = []
         for instruction in self.circuit.instructions:
+            if instruction.condition is None and not instruction.bits:
+                continue
             asked = instruction.condition.bits if instruction.condition else ()
             maybe = instruction.bits if instruction.condition else ()
             zero += [bit for bit in (*asked, *maybe) if bit not in written and bit not in zero]
@@ -162,8 +169,10 @@ class _Writer:
         return [self.circuit.bit_name(bit) for bit in zero]
 
     def _write(self, instruction: Instruction) -> None:
-        qubits = tuple(self.names[i] for i in instruction.qubits)
+        qubits = tuple([self.names[i] for i in instruction.qubits])
         match instruction.kind:
+            case "gate" if instruction.condition is None and len({self._nodes[qubit] for qubit in qubits}) == 1:
+                self.steps += self._unconditional(instruction.name, instruction.params, instruction.qubits)
             case "gate":
                 self._gate(gate(instruction.name, *instruction.params), instruction, qubits)
             case "unitary":
@@ -202,13 +211,13 @@ class _Writer:
             self.steps.append(Send((bit,), min(self.known_at[bit]), node))
         self.steps.append(Measure(qubit, bit, keep=True, readout=readout, when=when))
         self.known_at[bit] = {self._nodes[qubit]}
-        self._pass_time("measure", instruction.qubits, (qubit,))
+        self.steps += self._time_passed("measure", instruction.qubits, (qubit,))
 
     def _gate(self, operation: Gate, instruction: Instruction, qubits: tuple[str, ...]) -> None:
         nodes = tuple(dict.fromkeys(self._nodes[qubit] for qubit in qubits))
         if len(nodes) == 1:
             when = self._when(instruction, nodes[0])
-            self._local(operation, qubits, when, instruction.qubits)
+            self.steps += self._local(operation, qubits, when, instruction.qubits)
         elif len(qubits) == 2:
             self._remote(operation, instruction, qubits)
         else:
@@ -217,20 +226,28 @@ class _Writer:
                 f"on {len(qubits)}. Write it in smaller gates."
             )
 
-    def _local(self, operation: Gate, qubits: tuple[str, ...], when: Test | None, numbers: tuple[int, ...]) -> None:
+    def _unconditional(self, name: str, params: tuple[float, ...], numbers: tuple[int, ...]) -> list[Step]:
+        key = name, params, numbers
+        if key not in self.written:
+            qubits = tuple([self.names[i] for i in numbers])
+            self.written[key] = self._local(gate(name, *params), qubits, None, numbers)
+        return self.written[key]
+
+    def _local(
+        self, operation: Gate, qubits: tuple[str, ...], when: Test | None, numbers: tuple[int, ...]
+    ) -> list[Step]:
         """A gate inside a node, followed by its noise; `numbers` are the circuit's qubits that the noise looks up."""
-        self.steps.append(Apply(operation, qubits, when))
+        steps: list[Step] = [Apply(operation, qubits, when)]
         if self.noise is None:
-            return
+            return steps
         places = dict(zip(numbers, qubits, strict=True))
         for channel, where in self.noise.gate_noise(operation.name, numbers, self.circuit.num_qubits):
-            self.steps.append(Apply(channel, tuple(places[i] for i in where), when))
-        self._pass_time(operation.name, numbers, qubits)
+            steps.append(Apply(channel, tuple([places[i] for i in where]), when))
+        return steps + self._time_passed(operation.name, numbers, qubits)
 
-    def _pass_time(self, name: str, numbers: tuple[int, ...], qubits: tuple[str, ...]) -> None:
+    def _time_passed(self, name: str, numbers: tuple[int, ...], qubits: tuple[str, ...]) -> list[Step]:
         duration = self.noise.gate_duration(name, numbers) if self.noise is not None else 0.0
-        if duration > 0:
-            self.steps.append(Wait(qubits, duration))
+        return [Wait(qubits, duration)] if duration > 0 else []
 
     # -- gates between nodes
 
@@ -250,7 +267,7 @@ class _Writer:
         operands = tuple(copy if self.names[i] == control else target for i in instruction.qubits)
         self._pair(near, copy, (control, target))
         self._noisy(cat_entangle(control, (near, copy)))
-        self._local(operation, operands, self._when(instruction, node), instruction.qubits)
+        self.steps += self._local(operation, operands, self._when(instruction, node), instruction.qubits)
         self._noisy(cat_disentangle(control, copy))
 
     def _there_and_back(self, operation: Gate, instruction: Instruction, first: str, second: str) -> None:
@@ -259,7 +276,7 @@ class _Writer:
         near, guest, back = self._spare_memory(a, 0), self._spare_memory(b, 0), self._spare_memory(b, 1)
         self._pair(near, guest, (first, second))
         self._noisy(teleport(first, (near, guest)).steps)
-        self._local(operation, (guest, second), self._when(instruction, b), instruction.qubits)
+        self.steps += self._local(operation, (guest, second), self._when(instruction, b), instruction.qubits)
         self._pair(back, first, (guest,))
         self._noisy(teleport(guest, (back, first)).steps)
 
@@ -267,7 +284,7 @@ class _Writer:
         """The steps of a protocol; its gates have the noise of the circuit's gates on as many qubits."""
         for step in steps:
             if isinstance(step, Apply) and isinstance(step.operation, Gate) and self.noise is not None:
-                self._local(step.operation, step.qubits, step.when, tuple(range(len(step.qubits))))
+                self.steps += self._local(step.operation, step.qubits, step.when, tuple(range(len(step.qubits))))
             elif isinstance(step, Measure) and self.noise is not None:
                 readout = self.noise.readout(0)
                 self.steps.append(Measure(step.qubit, step.bit, step.basis, step.keep, readout, moved_to=step.moved_to))

@@ -126,6 +126,11 @@ class Network:
         return {}
 
     @cached_property
+    def _owners(self) -> dict[str, Node]:
+        """The nodes of the qubits asked for so far."""
+        return {}
+
+    @cached_property
     def qubit_names(self) -> tuple[str, ...]:
         """All qubits, node by node."""
         return tuple(name for node in self.nodes for name in node.qubit_names)
@@ -142,6 +147,8 @@ class Network:
         Raises:
             QdistError: The name is not `node/number`, no node has this name, or the node has too few qubits.
         """
+        if isinstance(qubit, str) and qubit in self._owners:
+            return self._owners[qubit]
         match = QUBIT_NAME.fullmatch(qubit) if isinstance(qubit, str) else None
         if match is None:
             hint = f" Did you mean '{qubit}/0'?" if qubit in self._nodes else did_you_mean(str(qubit), self.qubit_names)
@@ -157,6 +164,7 @@ class Network:
                 f"The number of qubit '{qubit}' must be less than {node.qubits}, the `qubits` of node '{node.name}', "
                 f"but is {match[2]}. Give the node more qubits or use another."
             )
+        self._owners[qubit] = node
         return node
 
     def has_link(self, a: str, b: str) -> bool:

@@ -1,5 +1,6 @@
 """What a device does to its qubits, as matrices in digit order: waiting, gates and their errors, measurement."""
 
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -9,6 +10,7 @@ from qdist.errors import QdistError
 from qdist.machine.instructions import EachShot
 from qdist.network.devices import Device
 from qdist.physics import channels, gates, pauli
+from qdist.physics.channels import Channel
 from qdist.physics.gates import Gate
 from qdist_kernels import Entries, is_jax
 
@@ -22,12 +24,14 @@ def relaxation(device: Device, duration: Any) -> Any:
     """The matrix of waiting, (4, 4), of each shot where the duration is; `None` where nothing happens."""
     if isinstance(duration, EachShot):
         return _relaxations(device, duration) if relaxes(device) else None
+    if not is_jax(duration) and duration == 0:
+        return None
     values = (device.t1, device.t2, device.excited_population, duration)
     if any(is_jax(value) for value in values):
         return pauli.digit_order(
             channels.thermal_relaxation(duration, device.t1, device.t2, excited_population=values[2]).ptm, 1
         )
-    if duration == 0 or (np.isinf(device.t1) and np.isinf(device.t2)):
+    if np.isinf(device.t1) and np.isinf(device.t2):
         return None
     return _concrete_relaxation(float(values[0]), float(values[1]), float(values[2]), float(duration))
 
@@ -86,16 +90,30 @@ def gate_cost(gate: Gate, device: Device) -> tuple[Any, Any]:
     return device.two_qubit_error, device.two_qubit_duration
 
 
+def matrix_of(operation: Gate | Channel) -> Any:
+    return pauli.digit_order(operation.ptm, operation.num_qubits)
+
+
+def gate_matrices(some: Iterable[Gate | Channel]) -> dict[Gate | Channel, Any]:
+    """Those of the gates on one and two qubits, which devices do as they are, except what JAX traces."""
+    alone = [gate for gate in some if isinstance(gate, Gate) and gate.num_qubits <= 2]
+    ptms = gates.ptms([gate for gate in alone if not is_jax(gate.unitary)])
+    return {gate: pauli.digit_order(ptm, gate.num_qubits) for gate, ptm in ptms.items()}
+
+
+def error_matrix(make: Callable[..., Channel], p: Any, *sizes: int) -> Any:
+    """Of an error with a probability; the same array for the same numbers."""
+    return matrix_of(make(p, *sizes)) if is_jax(p) else _concrete_error(make, float(p), *sizes)
+
+
 @cache
-def _library_matrix(name: str, params: tuple) -> np.ndarray:
-    gate = gates.gate(name, *params)
-    return pauli.digit_order(gate.ptm, gate.num_qubits)
+def _concrete_error(make: Callable[..., Channel], p: float, *sizes: int) -> np.ndarray:
+    return matrix_of(make(p, *sizes))
 
 
-def gate_matrix(gate: Gate) -> Any:
-    if gate.name in gates.GATES and not any(is_jax(p) for p in gate.params):
-        return _library_matrix(gate.name, gate.params)
-    return pauli.digit_order(gate.ptm, gate.num_qubits)
+@cache
+def reset_matrix() -> np.ndarray:
+    return matrix_of(channels.reset())
 
 
 @cache

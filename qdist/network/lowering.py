@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
@@ -28,11 +28,14 @@ from qdist.network.graph import Network
 from qdist.network.hardware import (
     device_gates,
     digit_rates,
+    error_matrix,
     gate_cost,
-    gate_matrix,
+    gate_matrices,
+    matrix_of,
     projectors,
     relaxation,
     relaxes,
+    reset_matrix,
     twirl_matrix,
 )
 from qdist.network.ledger import Ledger
@@ -127,6 +130,15 @@ def lower(
     return Lowered(tuple(lowering.out), wires, lowering.wires, lowering.ledger, groups, lowering.clock.drawn_times)
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A gate that a device really does, its error, and how long it takes."""
+
+    qubits: tuple[str, ...]
+    acts: tuple[Act, ...]
+    duration: Any
+
+
 @dataclass
 class _Lowering:
     """The walk over the steps: clocks, versions of bits, and the instructions written so far."""
@@ -147,14 +159,23 @@ class _Lowering:
     def __post_init__(self) -> None:
         self.clock: Clock = DrawnClock() if self.sampled else ExactClock()
         self.ledger = Ledger(self.network)
-        self.waiting: dict[int, list[str]] = {}
-        if not self.sampled:  # drawn times need no look ahead
-            steps = [self.program.steps[number] for number in self.order]
-            ties = [dependencies(step, self.network, self.groups) for step in steps]
-            races = {place for place, step in enumerate(steps) if is_race(step, self.network)}
-            self.waiting = bystanders(steps, [(r - {BRANCHES}, w - {BRANCHES}) for r, w in ties], self.network, races)
+        self.waiting = {} if self.sampled else self._waiting()  # drawn times need no look ahead
         self._writes: dict[str, int] = {}
         self._devices: dict[str, Device] = {}
+        # What the same operation on the same qubits becomes is found once, and is the same values each time.
+        operations = [step.operation for step in self.program.steps if isinstance(step, Apply)]
+        self._matrices = gate_matrices(dict.fromkeys(operations))
+        self._acts: dict[tuple[Channel, tuple[str, ...]], Act] = {}
+        self._gates: dict[tuple[Gate, tuple[str, ...]], tuple[_Part, ...]] = {}
+
+    def _waiting(self) -> dict[int, list[str]]:
+        """The qubits that wait for each race, by its place in the order."""
+        steps = [self.program.steps[number] for number in self.order]
+        races = {place for place, step in enumerate(steps) if is_race(step, self.network)}
+        if not races:
+            return {}
+        ties = [dependencies(step, self.network, self.groups) for step in steps]
+        return bystanders(steps, [(r - {BRANCHES}, w - {BRANCHES}) for r, w in ties], self.network, races)
 
     def step(self, number: int, step: Step) -> None:
         match step:
@@ -202,7 +223,7 @@ class _Lowering:
 
     def _start(self, qubits: tuple[str, ...], when: Test | None = None) -> Any:
         """When a step on these qubits of one node can start."""
-        moments = [self._ready(qubit) for qubit in qubits]
+        moments = [self.ready[qubit] for qubit in qubits]
         if when is not None:
             node = self.network.node_of(qubits[0]).name
             moments += [self.arrival[bit][node] for bit in when.bits]
@@ -211,7 +232,9 @@ class _Lowering:
     def _touch(self, qubits: tuple[str, ...], moment: Any) -> None:
         """Apply what the qubits suffered until `moment`."""
         for qubit in qubits:
-            matrix = relaxation(self._device(qubit), self.clock.elapsed(self.ready[qubit], moment))
+            since, matrix = self.ready[qubit], None
+            if since is not moment:
+                matrix = relaxation(self._device(qubit), self.clock.elapsed(since, moment))
             if matrix is None and self.sampled and moment.frame is not None and relaxes(self._device(qubit)):
                 # No wait, but an instruction: an outcome is drawn by the number of its own, and seeds keep theirs.
                 matrix = np.eye(4)
@@ -250,39 +273,52 @@ class _Lowering:
         for qubit in step.qubits:
             device = self._device(qubit)
             if is_jax(device.preparation_error) or device.preparation_error:
-                self._channel(channels.bit_flip(device.preparation_error), (qubit,))
+                self.out.append(Act((qubit,), error_matrix(channels.bit_flip, device.preparation_error)))
             self._occupy((qubit,), self._ready(qubit), device.preparation_duration)
             self.live.add(qubit)
 
     def _apply(self, step: Apply) -> None:
-        if step.operation.num_qubits != len(step.qubits):
-            raise QdistError(
-                f"'{step.operation.name}' must be given {step.operation.num_qubits} qubits, but got "
-                f"{len(step.qubits)}: {', '.join(step.qubits)}."
-            )
         when = self._wired(step.when) if step.when else None
         start = self._start(step.qubits, step.when)
         self._touch(step.qubits, start)
         if isinstance(step.operation, Channel):
-            self._channel(step.operation, step.qubits, when)
+            self._act((self._channel(step.operation, step.qubits),), when)
             return
-        device = self._device(step.qubits[0])
-        for part, places in device_gates(step.operation, device):
-            qubits = tuple(step.qubits[i] for i in places)
-            self._gate(part, qubits, when, device)
+        for part in self._parts(step.operation, step.qubits):
+            start = self._start(part.qubits)
+            self._touch(part.qubits, start)
+            self._act(part.acts, when)
+            self._occupy(part.qubits, start, part.duration)
 
-    def _gate(self, gate: Gate, qubits: tuple[str, ...], when: Test | None, device: Device) -> None:
+    def _act(self, acts: tuple[Act, ...], when: Test | None) -> None:
+        self.out += acts if when is None else [replace(act, when=when) for act in acts]
+
+    def _channel(self, channel: Channel, qubits: tuple[str, ...]) -> Act:
+        key = channel, qubits
+        if key not in self._acts:
+            self._acts[key] = Act(qubits, self._matrix(channel))
+        return self._acts[key]
+
+    def _parts(self, gate: Gate, qubits: tuple[str, ...]) -> tuple[_Part, ...]:
+        key = gate, qubits
+        if key not in self._gates:
+            device = self._device(qubits[0])
+            inner = device_gates(gate, device)
+            self._gates[key] = tuple(self._part(part, tuple([qubits[i] for i in on]), device) for part, on in inner)
+        return self._gates[key]
+
+    def _part(self, gate: Gate, qubits: tuple[str, ...], device: Device) -> _Part:
         """A gate on one or two qubits with the device's error and duration, or an ideal one on three."""
         error, duration = gate_cost(gate, device)
-        start = self._start(qubits)
-        self._touch(qubits, start)
-        self.out.append(Act(qubits, gate_matrix(gate), when))
+        acts = [Act(qubits, self._matrix(gate))]
         if is_jax(error) or error:
-            self._channel(channels.depolarizing(error, num_qubits=len(qubits)), qubits, when)
-        self._occupy(qubits, start, duration)
+            acts.append(Act(qubits, error_matrix(channels.depolarizing, error, len(qubits))))
+        return _Part(qubits, tuple(acts), duration)
 
-    def _channel(self, channel: Channel, qubits: tuple[str, ...], when: Test | None = None) -> None:
-        self.out.append(Act(qubits, pauli.digit_order(channel.ptm, len(qubits)), when))
+    def _matrix(self, operation: Gate | Channel) -> Any:
+        if operation not in self._matrices:
+            self._matrices[operation] = matrix_of(operation)
+        return self._matrices[operation]
 
     def _measure(self, step: Measure) -> None:
         device = self._device(step.qubit)
@@ -315,9 +351,9 @@ class _Lowering:
         self._touch((step.qubit,), start)
         if step.when is not None:
             when, error = self._wired(step.when), self._device(step.qubit).preparation_error
-            self._channel(channels.reset(), (step.qubit,), when)
+            self.out.append(Act((step.qubit,), reset_matrix(), when))
             if is_jax(error) or error:
-                self._channel(channels.bit_flip(error), (step.qubit,), when)
+                self.out.append(Act((step.qubit,), error_matrix(channels.bit_flip, error), when))
             self._occupy((step.qubit,), start, self._device(step.qubit).preparation_duration)
             return
         self.ledger.discard(step.qubit)

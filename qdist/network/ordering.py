@@ -35,6 +35,8 @@ def races_last(
     Steps that touch nothing in common commute, so a step that does not depend on a race happens before it in this
     order, as it does in time. What is still waiting when a race begins then really waits for it.
     """
+    if not any(is_race(step, network) for step in program.steps):
+        return list(range(len(program.steps)))
     later: list[list[int]] = [[] for _ in program.steps]
     missing = [0] * len(later)
     writer: dict[str, int] = {}

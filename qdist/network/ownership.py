@@ -28,11 +28,25 @@ LIVE = "live"
 
 @dataclass
 class _Books:
-    """Where every qubit and every bit is while the steps are read."""
+    """Where every qubit and every bit is while the steps are read.
+
+    Attributes:
+        network: Where the program runs.
+        fate: What became of each qubit.
+        known_at: The nodes that know each bit.
+        places: The qubits of each step so far and the nodes that have them, by identity.
+    """
 
     network: Network
     fate: dict[str, str] = field(default_factory=dict)
     known_at: dict[str, set[str]] = field(default_factory=dict)
+    places: dict[int, tuple[tuple[str, ...], frozenset[str]]] = field(default_factory=dict)
+
+    def where(self, step: Step) -> tuple[tuple[str, ...], frozenset[str]]:
+        """The qubits of a step and the nodes that have them, found once for a value that stands in many places."""
+        if id(step) not in self.places:
+            self.places[id(step)] = _where(step, self.network)
+        return self.places[id(step)]
 
 
 def check_program(program: Program, network: Network) -> None:
@@ -55,13 +69,16 @@ def check_program(program: Program, network: Network) -> None:
         _known(books, bit)
 
 
-def _check_step(books: _Books, step: Step, number: int) -> None:
+def _where(step: Step, network: Network) -> tuple[tuple[str, ...], frozenset[str]]:
     qubits, _ = touched(step)
     if len(set(qubits)) != len(qubits):
         twice = next(q for q in qubits if qubits.count(q) > 1)
         raise QdistError(f"A qubit cannot be copied: '{twice}' is given twice. Name different qubits.")
-    for qubit in qubits:
-        books.network.node_of(qubit)
+    return qubits, frozenset([network.node_of(qubit).name for qubit in qubits])
+
+
+def _check_step(books: _Books, step: Step, number: int) -> None:
+    qubits, _ = books.where(step)
     if isinstance(step, Measure | Lose | Combine):
         _check_bit_name(step.flag if isinstance(step, Lose) else step.bit)
     match step:
@@ -89,7 +106,7 @@ def _check_step(books: _Books, step: Step, number: int) -> None:
         case Record():
             pass
         case _:
-            _act(books, step, qubits, number)
+            _act(books, step, number)
 
 
 def _check_links(network: Network, step: Generate) -> None:
@@ -108,10 +125,10 @@ def _make(books: _Books, qubits: tuple[str, ...]) -> None:
         books.fate[qubit] = LIVE
 
 
-def _act(books: _Books, step: Step, qubits: tuple[str, ...], number: int) -> None:
+def _act(books: _Books, step: Step, number: int) -> None:
+    qubits, nodes = books.where(step)
     for qubit in qubits:
         _alive(books, qubit)
-    nodes = {books.network.node_of(qubit).name for qubit in qubits}
     if len(nodes) > 1 and not isinstance(step, Wait | Twirl):
         raise QdistError(
             f"A node acts only on its own qubits, but {', '.join(qubits)} are at {' and '.join(sorted(nodes))}. "

@@ -11,7 +11,7 @@ from qdist.errors import QdistError
 from qdist.machine.instructions import EachShot
 from qdist.network.draws import Draws
 from qdist.network.waiting import Race
-from qdist_kernels.namespace import namespace
+from qdist_kernels.namespace import is_jax, namespace
 
 
 class RandomOrderError(QdistError):
@@ -91,6 +91,12 @@ class Moment:
     frame: Any
     offset: Any
 
+    def later(self, duration: Any) -> "Moment":
+        """The moment after a duration; the same value after none, which is what most gates take."""
+        if not is_jax(duration) and duration == 0:
+            return self
+        return Moment(self.frame, self.offset + duration)
+
 
 class ExactClock:
     """Moments relative to random frames; only distances inside a frame are numbers."""
@@ -98,13 +104,13 @@ class ExactClock:
     drawn_times = 0
 
     def __init__(self) -> None:
-        self._origin = Frame()
+        self._zero = Moment(Frame(), 0.0)
 
     def zero(self) -> Moment:
-        return Moment(self._origin, 0.0)
+        return self._zero
 
     def later(self, moment: Moment, duration: Any) -> Moment:
-        return Moment(moment.frame, moment.offset + duration)
+        return moment.later(duration)
 
     def latest(self, moments: list[Moment]) -> Moment:
         """The latest moment, where every order is certain.
@@ -118,6 +124,8 @@ class ExactClock:
         return best
 
     def _later_of(self, a: Moment, b: Moment) -> Moment:
+        if a is b:
+            return a
         if a.frame is b.frame:
             if namespace(a.offset, b.offset) is np:
                 return a if a.offset >= b.offset else b
@@ -208,12 +216,13 @@ class DrawnClock:
 
     def __init__(self) -> None:
         self.drawn_times = 0
+        self._zero = Moment(None, 0.0)
 
     def zero(self) -> Moment:
-        return Moment(None, 0.0)
+        return self._zero
 
     def later(self, moment: Moment, duration: Any) -> Moment:
-        return Moment(moment.frame, moment.offset + duration)
+        return moment.later(duration)
 
     def after_attempts(self, start: Moment, step: int, link: int, probability: float, duration: float) -> Moment:
         """The random moment at which a link is up."""

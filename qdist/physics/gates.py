@@ -5,10 +5,10 @@ lower right block of its matrix.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ Step = tuple[str, tuple[float, ...], tuple[int, ...]]
 
 # What float64 arithmetic leaves of a 0 or a ±1 in a PTM of up to five qubits.
 ROUNDING = 1e-14
+# Gates whose PTMs are formed together: a few MB of numbers.
+AT_ONCE = 512
 # How far a user's matrix may be from a unitary: what survives printing with seven digits, or float32.
 TOLERANCE = 1e-6
 
@@ -50,13 +52,9 @@ class Gate:
         The first row is exactly (1, 0, …, 0). Of a concrete gate, entries that rounding alone keeps from −1, 0 or 1
         are set to it, so a Clifford gate is exactly a signed permutation.
         """
-        ptm = pauli.ptm_from_unitary(self.unitary)
-        if is_jax(ptm):
-            return with_exact_trace(ptm)
-        whole = np.rint(ptm)
-        ptm = with_exact_trace(np.where(np.abs(ptm - whole) < ROUNDING, whole, ptm) + 0.0)
-        ptm.setflags(write=False)
-        return ptm
+        if is_jax(self.unitary):
+            return with_exact_trace(pauli.ptm_from_unitary(self.unitary))
+        return _exact_ptms(self.unitary)
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,27 @@ class GateRule:
     num_params: int
     unitary: Callable[..., Any]
     definition: tuple[Step, ...] = ()
+
+
+def ptms(gates: Sequence[Gate]) -> dict[Gate, np.ndarray]:
+    """The PTMs of concrete gates, many at once: in a tenth of the time that they take one by one."""
+    found: dict[Gate, np.ndarray] = {}
+    for num_qubits in {gate.num_qubits for gate in gates}:
+        alike = [gate for gate in gates if gate.num_qubits == num_qubits]
+        for first in range(0, len(alike), AT_ONCE):
+            some = alike[first : first + AT_ONCE]
+            found |= zip(some, _exact_ptms(np.stack([gate.unitary for gate in some])), strict=True)
+    return found
+
+
+def _exact_ptms(unitaries: np.ndarray) -> np.ndarray:
+    """Of shape (…, 4ⁿ, 4ⁿ): what rounding keeps from −1, 0 or 1 is set to it, and the first row to (1, 0, …, 0)."""
+    ptm = pauli.ptm_from_unitary(unitaries)
+    whole = np.rint(ptm)
+    ptm = np.where(np.abs(ptm - whole) < ROUNDING, whole, ptm) + 0.0
+    ptm[..., 0, :] = np.eye(1, ptm.shape[-1])
+    ptm.setflags(write=False)
+    return ptm
 
 
 def with_exact_trace(ptm: Any) -> Any:
@@ -141,6 +160,8 @@ def _concrete_gate(name: str, params: tuple[float, ...]) -> Gate:
 
 def _complex_scalars(params: tuple[Any, ...]) -> list[Any]:
     """Angles as complex scalars of one dtype, so that formulas with i need no promotion (JAX's may be strict)."""
+    if namespace(*params) is np:
+        return [np.complex128(value) for value in params]
     xp, scalars = together(*(value if is_jax(value) else np.float64(value) for value in params))
     return [xp.asarray(value, np.result_type(value.dtype, np.complex64)) for value in scalars]
 
@@ -241,14 +262,17 @@ def _principal_power(unitary: np.ndarray, exponent: float) -> np.ndarray:
 def _matrix(rows: list[list[Any]]) -> Any:
     """A complex matrix of plain numbers and complex scalars."""
     entries = [entry for row in rows for entry in row]
+    if namespace(*entries) is np:
+        return np.array(rows, complex)
     xp, entries = together(*(entry if is_jax(entry) else np.complex128(entry) for entry in entries))
     return xp.stack(entries).reshape(len(rows), -1)
 
 
 def _block_diagonal(*blocks: Any) -> Any:
     xp, parts = together(*blocks)
-    zero = xp.zeros_like(parts[0])
-    return xp.block([[part if i == j else zero for j in range(len(parts))] for i, part in enumerate(parts)])
+    count, side = len(parts), len(parts[0])
+    places = xp.eye(count, dtype=parts[0].dtype)[:, None, :, None]
+    return (places * xp.stack(parts)[:, :, None, :]).reshape(count * side, count * side)
 
 
 def _control(unitary: Any, num_controls: int = 1) -> Any:
@@ -261,6 +285,7 @@ def _constant(matrix: Any) -> Callable[[], np.ndarray]:
     return lambda: np.array(matrix, complex)
 
 
+@cache
 def _pauli(string: str) -> np.ndarray:
     matrix = np.ones((1, 1), complex)
     for label in string:

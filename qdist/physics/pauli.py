@@ -41,13 +41,25 @@ def basis(num_qubits: int, order: str = PUBLIC_ORDER) -> np.ndarray:
 
 
 @cache
+def _dual_basis(num_qubits: int) -> np.ndarray:
+    """The rows vec(P)† of all Pauli strings, shape (4ⁿ, 4ⁿ)."""
+    return np.ascontiguousarray(basis(num_qubits).conj().T)
+
+
+@cache
 def _public_positions(num_qubits: int) -> np.ndarray:
     """For each entry in digit order, its position in the public order."""
     one = np.array([PUBLIC_ORDER.index(label) for label in DIGIT_ORDER])
     positions = np.zeros(1, int)
     for _ in range(num_qubits):
         positions = (positions[:, None] * 4 + one[None, :]).reshape(-1)
-    return positions
+    return positions.astype(np.int32)  # of one type, whether JAX computes in 64 bits or not
+
+
+@cache
+def _digit_positions(num_qubits: int) -> np.ndarray:
+    """For each entry in the public order, its position in digit order."""
+    return np.argsort(_public_positions(num_qubits)).astype(np.int32)
 
 
 def digit_order(array: Any, num_qubits: int) -> Any:
@@ -60,14 +72,13 @@ def digit_order(array: Any, num_qubits: int) -> Any:
 
 def public_order(array: Any, num_qubits: int) -> Any:
     """The inverse of `digit_order`."""
-    return _reordered(array, np.argsort(_public_positions(num_qubits)))
+    return _reordered(array, _digit_positions(num_qubits))
 
 
 def _reordered(array: Any, positions: np.ndarray) -> Any:
-    positions = positions.astype(np.int32)  # of one type, whether JAX computes in 64 bits or not
     for axis in range(array.ndim):
         if array.shape[axis] == len(positions):
-            array = namespace(array).take(array, positions, axis=axis)
+            array = array.take(positions, axis=axis)
     return array
 
 
@@ -96,12 +107,17 @@ def ptm_from_kraus(kraus: Any) -> Any:
         xp = namespace(*kraus)
         kraus = xp.stack([xp.asarray(k) for k in kraus])
     xp = namespace(kraus)
-    dimension = kraus.shape[-1]
-    num_qubits = dimension.bit_length() - 1
-    vectors = _complex(basis(num_qubits), kraus)
     kraus = _complex(kraus, kraus)
-    super_operator = _einsum("kab,kcd->acbd", kraus, xp.conj(kraus)).reshape(dimension**2, dimension**2)
-    return xp.real(matmul(matmul(vectors.conj().T, super_operator), vectors)) / dimension
+    return _ptm(_einsum("kab,kcd->acbd", kraus, xp.conj(kraus)))
+
+
+def _ptm(super_operator: Any) -> Any:
+    """R = 2⁻ⁿ V† S V of maps on matrix entries (…, a, c, b, d), from entry (b, d) to entry (a, c)."""
+    dimension = super_operator.shape[-1]
+    num_qubits = dimension.bit_length() - 1
+    square = super_operator.reshape(*super_operator.shape[:-4], dimension**2, dimension**2)
+    vectors, duals = (_complex(strings, square) for strings in (basis(num_qubits), _dual_basis(num_qubits)))
+    return matmul(matmul(duals, square), vectors).real / dimension
 
 
 def _complex(array: Any, like: Any) -> Any:
@@ -119,8 +135,9 @@ def _einsum(formula: str, *arrays: Any) -> Any:
 
 
 def ptm_from_unitary(unitary: Any) -> Any:
-    """Pauli transfer matrix R_ij = 2⁻ⁿ Tr(P_i U P_j U†), real, shape (4ⁿ, 4ⁿ), public order."""
-    return ptm_from_kraus(unitary[None])
+    """Pauli transfer matrix R_ij = 2⁻ⁿ Tr(P_i U P_j U†), real, shape (4ⁿ, 4ⁿ), public order; of many at once too."""
+    unitary = _complex(unitary, unitary)
+    return _ptm(unitary[..., :, None, :, None] * unitary.conj()[..., None, :, None, :])
 
 
 def vector_from_matrix(matrix: Any) -> Any:

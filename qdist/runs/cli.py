@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import gc
 import os
 import sys
 import warnings
@@ -13,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 import typer.core
 
+from qdist.runs.garbage import none_to_collect
+
 if TYPE_CHECKING:
     from qdist.machine.comm import Comm
     from qdist.runs.job import Job
     from qdist.runs.sweep import Sweep
 
-# Nothing of qdist is imported up here: NumPy counts its threads when it is loaded, and ranks set their number before.
+# Nothing else of qdist is imported up here: NumPy counts its threads when it is loaded, and ranks set them before.
 
 WRONG, STOPPED, AGAIN = 2, 130, 75
 SIGNATURE = b"\x89HDF"
@@ -91,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     # Other installed packages have no say in how a job file is read; looking for them takes 30 ms.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    with _loading():
+    with none_to_collect():
         from qdist.machine.ranks import launched, mask, thread_settings
 
     launch = launched(os.environ)
@@ -99,22 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if launch.local_size is not None:
             os.environ.update(thread_settings(os.environ, max(1, len(mask()) // launch.local_size)))
         _run_on_ranks(arguments)
-    with _loading():
+    with none_to_collect():
         from qdist.machine.comm import SERIAL
 
     _run(arguments, SERIAL)
-
-
-@contextlib.contextmanager
-def _loading() -> Iterator[None]:
-    """What imports make stays to the end: to look for garbage among it, again and again, takes 0.1 s."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _run(arguments: Sequence[str] | None, comm: "Comm") -> None:
@@ -236,7 +225,7 @@ def resume(
 
 
 def _run_job(comm: "Comm", job: Path, target: Path, *, resume: bool, fork: bool) -> None:
-    with _loading():
+    with none_to_collect():
         from qdist.runs.checkpoints.resuming import Checkpoints, folder_of
         from qdist.runs.checkpoints.signals import listening
         from qdist.runs.execute import run as run_job

@@ -123,7 +123,7 @@ def _check_postselection(job: Job) -> None:
         raise QdistError(
             f'`postselect` must be left out in mode "{job.mode}", but names bits. Use mode "postselected".'
         )
-    written = {bit for step in job.program.steps for bit in _bits_written(step)}
+    written = {bit for step in job.program.steps for bit in _bits_written(step)} if job.postselect else set()
     for bit, value in job.postselect.items():
         if bit not in written:
             raise QdistError(

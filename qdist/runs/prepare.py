@@ -17,6 +17,7 @@ from qdist.machine.tiling import tiled
 from qdist.network.lowering import Lowered, lower
 from qdist.runs.at_once import AtOnce, at_once
 from qdist.runs.checkpoints.outline import outline_of
+from qdist.runs.garbage import none_to_collect
 from qdist.runs.job import Job
 from qdist.runs.launch import agree
 from qdist.runs.outcomes import MAX_BITS
@@ -114,6 +115,7 @@ def _plan(job: Job, lowered: Lowered, shots: int | None, keep_state: bool) -> Pl
     )
 
 
+@none_to_collect()
 def prepare_on(
     job: Job, comm: Comm, *, keep_state: bool, resumed_after: int | None = None, batch: int | None = None
 ) -> Prepared:

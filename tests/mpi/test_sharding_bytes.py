@@ -245,7 +245,7 @@ def test_a_noisy_brickwork_circuit_sends_far_less_than_moving_data_in_and_out(pr
 
 
 def test_a_brickwork_circuit_sends_what_its_plan_said(on_ranks):
-    plan = planned(brickwork(8, 4), 8)
+    plan = planned(brickwork(8, 8), 8)
     mine = same_on_ranks(on_ranks, plan, "float64", 4**6)
     assert mine.ranks == 1 or mine.bytes_sent > 0
 

@@ -22,8 +22,8 @@ PATIENCE = 120.0
 """Seconds after which a contestant that does not answer is ended: twice the longest run, and some."""
 SETTLE = 0.01
 """Seconds between two turns: OpenMP's threads spin for a while after their last work, on the cores of the next one."""
-TURN = 0.02
-"""Seconds that a turn takes at least: shorter runs are repeated in it."""
+TURN = 0.2
+"""Seconds that a turn takes at least, as with `timeit`: shorter runs are repeated in it, and find warm caches."""
 
 
 class Silent(Exception):

@@ -1,11 +1,12 @@
 """Gates on three and more qubits as gates on one and two."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 
 from qdist.network.circuits.circuit import Circuit, Instruction
 from qdist.network.circuits.synthesis import synthesized
-from qdist.physics.gates import GATES
+from qdist.physics.gates import GATES, Step
 
 
 def expand_wide_gates(circuit: Circuit) -> Circuit:
@@ -18,15 +19,30 @@ def expand_wide_gates(circuit: Circuit) -> Circuit:
     return replace(circuit, instructions=instructions)
 
 
-def _expanded(instruction: Instruction) -> Iterator[Instruction]:
-    if instruction.kind not in ("gate", "unitary") or len(instruction.qubits) <= 2:
-        yield instruction
-        return
+def _expanded(instruction: Instruction) -> Iterable[Instruction]:
+    if len(instruction.qubits) <= 2 or instruction.kind not in ("gate", "unitary"):
+        return (instruction,)
+    old, condition, line = instruction.qubits, instruction.condition, instruction.line
     if instruction.unitary is None:
-        steps = GATES[instruction.name].definition
+        steps = _narrow(instruction.name)
     else:
-        steps = tuple(synthesized(instruction.unitary))
-    for name, params, positions in steps:
-        qubits = tuple(instruction.qubits[position] for position in positions)
-        step = Instruction("gate", name, params, qubits, (), instruction.condition, instruction.line)
-        yield from _expanded(step)
+        steps = tuple(_narrowed(synthesized(instruction.unitary)))
+    return [
+        Instruction("gate", name, params, tuple([old[place] for place in places]), (), condition, line)
+        for name, params, places in steps
+    ]
+
+
+@cache
+def _narrow(name: str) -> tuple[Step, ...]:
+    """A wide gate of the library in gates of one and two qubits."""
+    return tuple(_narrowed(GATES[name].definition))
+
+
+def _narrowed(steps: Iterable[Step]) -> Iterator[Step]:
+    for name, params, places in steps:
+        if len(places) <= 2:
+            yield name, params, places
+            continue
+        for inner, angles, positions in _narrow(name):
+            yield inner, angles, tuple([places[position] for position in positions])

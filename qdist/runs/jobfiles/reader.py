@@ -15,6 +15,7 @@ from qdist.network.circuit_program import circuit_program
 from qdist.network.circuits import Circuit
 from qdist.network.graph import Network
 from qdist.network.program import Program
+from qdist.runs.garbage import none_to_collect
 from qdist.runs.job import DEFAULT_METRICS, Job, Recording, Saving
 from qdist.runs.jobfiles.fields import JobFile, RecordSection
 from qdist.runs.jobfiles.lines import KeyPath, Source
@@ -41,6 +42,7 @@ COMPLAINTS = {
 """What `tomllib` says, and what it means to a person who does not know its words."""
 
 
+@none_to_collect()
 def read_job(path: str | Path) -> Job | Sweep:
     """The job that a TOML file describes, or the sweep if it has a section [sweep]; completely checked.
 
