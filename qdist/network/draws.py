@@ -32,7 +32,7 @@ class Draws:
     seed: int
     first: int
     shots: int
-    _bits: np.random.Philox = field(default_factory=lambda: np.random.Philox(key=0), repr=False, compare=False)
+    _bits: "np.random.Philox" = field(default_factory=lambda: np.random.Philox(key=0), repr=False, compare=False)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
     known: dict[Hashable, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 

@@ -7,7 +7,6 @@ lower right block of its matrix.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache, cached_property, lru_cache, partial
 from typing import Any
 
@@ -340,7 +339,8 @@ def _definition(text: str) -> tuple[Step, ...]:
     for step in text.split(";"):
         call, positions = step.split()
         name, _, angles = call.rstrip(")").partition("(")
-        params = tuple(float(Fraction(angle)) * math.pi for angle in angles.split(",") if angle)
+        parts = [angle.partition("/") for angle in angles.split(",") if angle]
+        params = tuple(int(above) / int(below or 1) * math.pi for above, _, below in parts)
         steps.append((name, params, tuple(int(position) for position in positions.split(","))))
     return tuple(steps)
 

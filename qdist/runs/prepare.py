@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,15 +16,16 @@ from qdist.machine.sharding import shard
 from qdist.machine.stops import stops_of, with_stops
 from qdist.machine.tiling import tiled
 from qdist.network.lowering import Lowered, lower
-from qdist.runs.at_once import AtOnce, at_once
 from qdist.runs.checkpoints.outline import outline_of
 from qdist.runs.garbage import none_to_collect
 from qdist.runs.job import Job
 from qdist.runs.launch import agree
 from qdist.runs.outcomes import MAX_BITS
 from qdist.runs.sweep import Sweep
-from qdist_kernels import shots
 from qdist_kernels.transfer import HOST_ENTRIES
+
+if TYPE_CHECKING:
+    from qdist.runs.at_once import AtOnce
 
 BATCH_BYTES = 2**28
 """Sampled shots are run in batches of at most this size: small enough for any machine."""
@@ -54,7 +56,7 @@ class Prepared:
     keep_state: bool
     comm: Comm = SERIAL
     whole: Plan | None = None
-    at_once: AtOnce | None = None
+    at_once: "AtOnce | None" = None
 
 
 def prepare(job: Job, *, keep_state: bool = True, batch: int | None = None) -> Prepared:
@@ -69,6 +71,10 @@ def prepare(job: Job, *, keep_state: bool = True, batch: int | None = None) -> P
         kept = frozenset(job.postselect)
         lowered = lower(job.program, job.network, groups=job.pairs, postselected=kept)
         return Prepared(job, lowered, _plan(job, lowered, None, keep_state), None, keep_state)
+    # Not loaded for a job that has no shots.
+    from qdist.runs.at_once import at_once
+    from qdist_kernels import shots
+
     lowered = lower(job.program, job.network, groups=job.pairs, sampled=True)
     begun = batch
     batch, plan = _batch(job, lowered, begun or MAX_BATCH, keep_state)
