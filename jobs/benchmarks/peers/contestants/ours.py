@@ -10,6 +10,7 @@ import qdist as qd
 from jobs.benchmarks.peers.circuits import Case, Gate
 from qdist.machine.plan import Passes, Scale, Transfer
 from qdist.machine.tiling import tiled
+from qdist_kernels.program import bits_of
 
 PACKAGES = ("qdist",)
 PRECISIONS = ("float32", "float64")
@@ -51,28 +52,36 @@ def precision_of(plan: Any, precision: str) -> Any:
         yield jax
 
 
+def of_state(plan: Any) -> list[Any]:
+    """Operations after fusion that read the vector of all qubits; those on parts of it cost next to nothing."""
+    found = []
+    for one in plan.operations:
+        bits = one.program.bits if isinstance(one, Passes) else 0
+        bits = bits_of(one.dims, ())[0] if isinstance(one, Transfer | Scale) else bits
+        if bits == plan.largest:
+            found.append(one)
+    return found
+
+
 def operations(plan: Any) -> int:
-    """Operations after fusion that read a vector."""
-    return sum(one.count if isinstance(one, Passes) else isinstance(one, Transfer | Scale) for one in plan.operations)
+    """How many."""
+    return sum(one.count if isinstance(one, Passes) else 1 for one in of_state(plan))
 
 
 def two_qubit(plan: Any) -> int:
     """Those of them that act on two qubits."""
     found = 0
-    for one in plan.operations:
+    for one in of_state(plan):
         if isinstance(one, Passes):
             found += sum(len(step.bits) == 4 for step in one.program.steps)
-        elif isinstance(one, Transfer | Scale):
+        else:
             found += len(one.axes) == 2
     return found
 
 
 def passes(plan: Any) -> int:
-    """How often a state is read and written by them."""
-    return sum(
-        len(one.program.passes) if isinstance(one, Passes) else isinstance(one, Transfer | Scale)
-        for one in plan.operations
-    )
+    """How often the state is read and written by them."""
+    return sum(len(one.program.passes) if isinstance(one, Passes) else 1 for one in of_state(plan))
 
 
 def job_of(case: Case, precision: str) -> qd.Job:
