@@ -1,6 +1,6 @@
 """`python -m qdist`: the same program as `qdist`."""
 
-from qdist.runs.cli import main
+from qdist.runs.cli import program
 
 if __name__ == "__main__":
-    main()
+    program()
