@@ -105,8 +105,17 @@ def run(program: Shots, values: np.ndarray, *, seed: int, first: int) -> np.ndar
         Shape (rows, shots).
     """
     where = np.array([seed & (2**64 - 1), first], np.uint64).view(np.int32)
-    lanes = min(LANES, max(LEAST_LANES, WORK_BYTES // (program.work * values.itemsize)), values.shape[1])
-    return on_host(native.run_shots(program, values, where, lanes))
+    return on_host(native.run_shots(program, values, where, _lanes(program, values.shape[1])))
+
+
+def num_bytes(program: Shots, shots: int) -> int:
+    """What a batch of so many takes on a device, and at most on the host."""
+    rows = (program.values + program.results) * shots + program.work * _lanes(program, shots)
+    return rows * program.numbers.itemsize
+
+
+def _lanes(program: Shots, shots: int) -> int:
+    return min(LANES, max(LEAST_LANES, WORK_BYTES // (program.work * program.numbers.itemsize)), shots)
 
 
 @dataclass

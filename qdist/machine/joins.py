@@ -2,11 +2,13 @@
 
 A gate between two clusters makes one vector of both, and everything after it costs that vector's size. Gates that share
 no qubit commute, so those that the joining gate does not hold up come before it, on small vectors: a state stays cut as
-long as nothing connects its parts.
+long as nothing connects its parts. A qubit that nothing needs again leaves its cluster, which may make another order
+dearer than the one given: that one is among those that are compared.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import heappop, heappush
 from itertools import groupby
 
 from qdist.machine.instructions import Act, Create, Instruction, JointRelax, Observe, Remove
@@ -17,134 +19,213 @@ SMALL_QUBITS = 6
 LARGE_QUBITS = 20
 """Vectors of more fit into no memory, whatever the order."""
 
+MOST_GATES = 20_000
+"""That are priced in all orders together, which takes some 0.1 s: of long circuits fewer orders are compared."""
 
-def joined_late(instructions: Sequence[Instruction]) -> list[Instruction]:
-    """The same instructions in an equivalent order.
+Gates = Mapping[int, tuple[str, ...]]
+"""The qubits of gates by their numbers, ascending."""
+
+
+def joined_late(instructions: Sequence[Instruction], leaving: Mapping[str, int]) -> list[int]:
+    """Numbers of the instructions in an equivalent order.
 
     Operations without a condition move past others of these; everything else stays in its place.
+
+    Args:
+        instructions: In an order that respects cause and effect.
+        leaving: Qubits that nothing needs again, not even the end, after the instruction with this number.
     """
     clusters = _Clusters()
-    found: list[Instruction] = []
-    for moves, some in groupby(instructions, lambda one: isinstance(one, Act) and one.when is None):
-        stretch = list(some)
-        found += _reordered(stretch, clusters) if moves else stretch  # type: ignore[arg-type]
-        for instruction in stretch:
-            clusters.follow(instruction)
-    return found
-
-
-def _reordered(acts: list[Act], clusters: "_Clusters") -> list[Act]:
-    """Each component of qubits that the acts connect on its own."""
-    gates = [number for number, act in enumerate(acts) if len(act.qubits) > 1]
-    whole = clusters.copy()
-    for number in gates:
-        whole.join(acts[number].qubits)
-    components = defaultdict(list)
-    for number in gates:
-        components[id(whole.of(acts[number].qubits[0]))].append(number)
-    order, is_new = [], False
-    for numbers in components.values():
-        size = len(whole.of(acts[numbers[0]].qubits[0]))
-        if SMALL_QUBITS < size <= LARGE_QUBITS:
-            numbers, is_new = _cheapest({number: acts[number].qubits for number in numbers}, clusters), True
-        order += numbers
-    return list(_with_others(acts, order)) if is_new else acts
-
-
-def _with_others(acts: Sequence[Act], order: Sequence[int]) -> Iterator[Act]:
-    """Gates in an order; acts on a single qubit directly follow the gate before them, with which they are fused."""
-    after: dict[int, list[Act]] = defaultdict(list)
-    last: dict[str, int] = defaultdict(lambda: -1)
-    for number, act in enumerate(acts):
-        if len(act.qubits) == 1:
-            after[last[act.qubits[0]]].append(act)
+    order: list[int] = []
+    gone: dict[int, list[str]] = defaultdict(list)
+    for qubit, number in leaving.items():
+        gone[number].append(qubit)
+    for moves, numbers in groupby(range(len(instructions)), lambda k: _moves(instructions[k])):
+        stretch = list(numbers)
+        if moves:
+            acts = {number: instructions[number].qubits for number in stretch}  # type: ignore[union-attr]
+            order += _reordered(acts, clusters, {q for q in _qubits(acts) if leaving.get(q, -1) >= stretch[0]})
         else:
-            last |= dict.fromkeys(act.qubits, number)
+            order += stretch
+        for number in stretch:
+            clusters.follow(instructions[number])
+            for qubit in gone.get(number, ()):
+                clusters.remove(qubit)
+    return order
+
+
+def _moves(instruction: Instruction) -> bool:
+    return isinstance(instruction, Act) and instruction.when is None
+
+
+def _qubits(gates: Gates) -> Iterable[str]:
+    return dict.fromkeys(qubit for qubits in gates.values() for qubit in qubits)
+
+
+def _reordered(acts: Gates, clusters: "_Clusters", leaving: set[str]) -> Iterable[int]:
+    """Each component of qubits that the acts connect on its own."""
+    gates = {number: qubits for number, qubits in acts.items() if len(qubits) > 1}
+    touched = clusters.only(_qubits(gates))
+    whole = touched.only(_qubits(gates))
+    for qubits in gates.values():
+        whole.join(qubits)
+    components: dict[int, dict[int, tuple[str, ...]]] = defaultdict(dict)
+    for number, qubits in gates.items():
+        components[id(whole.of(qubits[0]))][number] = qubits
+    order: list[int] = []
+    for some in components.values():
+        own = list(_qubits(some))
+        parts = touched.parts(own)
+        if len(parts) > 1 and SMALL_QUBITS < sum(map(len, parts)) <= LARGE_QUBITS:
+            order += _cheapest(some, parts, leaving.intersection(own))
+        else:
+            order += some
+    return acts if order == list(gates) else _with_others(acts, order)
+
+
+def _with_others(acts: Gates, order: Sequence[int]) -> Iterator[int]:
+    """Gates in an order; acts on a single qubit directly follow the gate before them, with which they are fused."""
+    after: dict[int, list[int]] = defaultdict(list)
+    last: dict[str, int] = defaultdict(lambda: -1)
+    for number, qubits in acts.items():
+        if len(qubits) == 1:
+            after[last[qubits[0]]].append(number)
+        else:
+            last |= dict.fromkeys(qubits, number)
     yield from after[-1]
     for number in order:
-        yield acts[number]
+        yield number
         yield from after[number]
 
 
-def _cheapest(gates: dict[int, tuple[str, ...]], clusters: "_Clusters") -> list[int]:
-    """The best of some orders: the smallest cluster first, or one that grows from each of the qubits."""
-    qubits = dict.fromkeys(qubit for gate in gates.values() for qubit in gate)
-    return min((_order(gates, clusters.copy(), seed) for seed in (None, *qubits)), key=lambda found: found[0])[1]
+def _cheapest(gates: Gates, parts: Sequence[set[str]], leaving: set[str]) -> list[int]:
+    """The best of some orders: the one given, the smallest cluster first, or one that grows from each of the parts."""
+    found = [_InTurn(gates, parts, leaving)]
+    seeds = [None, *(min(part) for part in parts)][: max(1, MOST_GATES // len(gates) - 1)]
+    found += [_Late(gates, parts, leaving, seed) for seed in seeds]
+    for each in found:
+        each.run()
+    return min(found, key=lambda each: each.cost).order
 
 
-def _order(gates: dict[int, tuple[str, ...]], clusters: "_Clusters", seed: str | None) -> tuple[float, list[int]]:
-    """Gates that join nothing first; then the one that makes the smallest cluster, of those that let the seed's grow.
+class _InTurn:
+    """Gates in the order given, and what it costs: the entries of the vectors that they act on."""
 
-    Returns:
-        Entries of the vectors that the gates act on, and the numbers of the gates in their order.
-    """
-    queues: dict[str, list[int]] = defaultdict(list)  # of each qubit, the first gate last
-    for number in reversed(gates):
-        for qubit in gates[number]:
-            queues[qubit].append(number)
-    total = len(frozenset().union(*clusters.parts(list(queues))))
-    cost, order = 0.0, []
-    ready = {queue[-1] for queue in queues.values() if _is_next(queue[-1], gates, queues)}
-    largest = 0
-    while ready and largest < total:
+    def __init__(self, gates: Gates, parts: Sequence[set[str]], leaving: set[str]) -> None:
+        self.gates, self.leaving = gates, leaving
+        self.clusters = _Clusters(parts)
+        self.left: dict[str, list[int]] = defaultdict(list)  # of each qubit, the next gate last
+        for number in reversed(list(gates)):
+            for qubit in gates[number]:
+                self.left[qubit].append(number)
+        self.order: list[int] = []
+        self.cost = 0.0
 
-        def price(number: int) -> tuple[bool, bool, int, int]:
-            parts = clusters.parts(gates[number])
-            grows = seed is not None and any(seed in part for part in parts)
-            return len(parts) > 1, seed is not None and not grows, sum(map(len, parts)), number
+    def run(self) -> None:
+        """All gates."""
+        for number in self.gates:
+            self.do(number)
 
-        number = min(ready, key=price)
-        size = len(clusters.join(gates[number]))
-        largest = max(largest, size)
-        cost += 4.0**size
-        order.append(number)
-        ready.remove(number)
-        for qubit in gates[number]:
-            queues[qubit].pop()
-        ready |= {
-            queues[qubit][-1] for qubit in gates[number] if queues[qubit] and _is_next(queues[qubit][-1], gates, queues)
-        }
-    done = set(order)
-    rest = [number for number in gates if number not in done]
-    return cost + len(rest) * 4.0**total, order + rest
+    def do(self, number: int) -> None:
+        """One gate; qubits that nothing needs after it leave."""
+        qubits = self.gates[number]
+        self.cost += 4.0 ** len(self.clusters.join(qubits))
+        self.order.append(number)
+        for qubit in qubits:
+            self.left[qubit].pop()
+            if not self.left[qubit] and qubit in self.leaving:
+                self.clusters.remove(qubit)
 
 
-def _is_next(number: int, gates: dict[int, tuple[str, ...]], queues: dict[str, list[int]]) -> bool:
-    return all(queues[qubit][-1] == number for qubit in gates[number])
+class _Late(_InTurn):
+    """Gates that join nothing first; then the one that makes the smallest cluster, if it can be the seed's."""
+
+    def __init__(self, gates: Gates, parts: Sequence[set[str]], leaving: set[str], seed: str | None) -> None:
+        super().__init__(gates, parts, leaving)
+        self.seed = seed
+
+    def run(self) -> None:
+        """All gates; those that could be next either join nothing, or are compared."""
+        first = dict.fromkeys(queue[-1] for queue in self.left.values())
+        inside: list[int] = []
+        joining: list[int] = []
+        self._sort([number for number in first if self._is_next(number)], inside, joining)
+        while inside or joining:
+            if inside:
+                number = heappop(inside)
+            else:
+                number = min(joining, key=self._price)
+                joining.remove(number)
+            qubits = self.gates[number]
+            joins = len(self.clusters.parts(qubits)) > 1
+            self.do(number)
+            after = dict.fromkeys(self.left[qubit][-1] for qubit in qubits if self.left[qubit])
+            again = [number for number in after if self._is_next(number)]
+            if joins:  # others may be within a cluster now
+                again, joining = again + joining, []
+            self._sort(again, inside, joining)
+
+    def _sort(self, ready: Iterable[int], inside: list[int], joining: list[int]) -> None:
+        for number in ready:
+            if len(self.clusters.parts(self.gates[number])) == 1:
+                heappush(inside, number)
+            else:
+                joining.append(number)
+
+    def _is_next(self, number: int) -> bool:
+        return all(self.left[qubit][-1] == number for qubit in self.gates[number])
+
+    def _price(self, number: int) -> tuple[bool, int, int]:
+        parts = self.clusters.parts(self.gates[number])
+        grows = self.seed is None or any(self.seed in part for part in parts)
+        return not grows, sum(map(len, parts)), number
 
 
 class _Clusters:
-    """Which qubits are in one vector, as far as their gates say: a cluster is the set of its qubits."""
+    """Which qubits are in one vector, as far as their gates say."""
 
-    def __init__(self, of: dict[str, frozenset[str]] | None = None) -> None:
-        self._of = {} if of is None else of
+    def __init__(self, parts: Iterable[set[str]] = ()) -> None:
+        self._of: dict[str, set[str]] = {}
+        for part in parts:
+            self._place(set(part))
 
-    def copy(self) -> "_Clusters":
-        return _Clusters(dict(self._of))
+    def _place(self, part: set[str]) -> None:
+        self._of |= {qubit: part for qubit in part}
 
-    def of(self, qubit: str) -> frozenset[str]:
+    def only(self, qubits: Iterable[str]) -> "_Clusters":
+        """A copy of the clusters of some qubits."""
+        return _Clusters(self.parts(qubits))
+
+    def of(self, qubit: str) -> set[str]:
+        """The cluster of a qubit."""
         return self._of[qubit]
 
-    def parts(self, qubits: Sequence[str]) -> list[frozenset[str]]:
+    def parts(self, qubits: Iterable[str]) -> list[set[str]]:
         """The clusters of some qubits."""
         return list({id(part): part for part in map(self._of.__getitem__, qubits)}.values())
 
-    def join(self, qubits: Sequence[str]) -> frozenset[str]:
+    def join(self, qubits: Iterable[str]) -> set[str]:
         """Make one cluster of those of some qubits, and return it."""
         parts = self.parts(qubits)
         if len(parts) == 1:
             return parts[0]
-        joined = frozenset().union(*parts)
-        self._of |= dict.fromkeys(joined, joined)
-        return joined
+        largest, *others = sorted(parts, key=len, reverse=True)
+        for other in others:
+            largest |= other
+            self._of |= {qubit: largest for qubit in other}
+        return largest
+
+    def remove(self, qubit: str) -> None:
+        """Take a qubit out of its cluster."""
+        if qubit in self._of:
+            self._of.pop(qubit).discard(qubit)
 
     def follow(self, instruction: Instruction) -> None:
         """What an instruction creates, joins and takes away."""
         match instruction:
             case Create(qubits=qubits):
-                self._of |= dict.fromkeys(qubits, frozenset(qubits))
-            case Act(qubits=qubits) | JointRelax(qubits=qubits):
+                self._place(set(qubits))
+            case Act(qubits=qubits) | JointRelax(qubits=qubits) if len(qubits) > 1:
                 self.join(qubits)
             case Remove(qubit=qubit) | Observe(qubit=qubit, keeps_qubit=False):
-                left = self._of.pop(qubit) - {qubit}
-                self._of |= dict.fromkeys(left, left)
+                self.remove(qubit)

@@ -55,10 +55,15 @@ def make_plan(
         shots: Trajectories at a time, if outcomes are to be drawn; `None` carries all branches.
         itemsize: Bytes of a number.
     """
-    instructions = joined_late(instructions)
+    keep = None if keep is None else tuple(keep)
+    last = {} if keep is None else _last_uses(instructions)
+    for wire in (*(keep or ()), *(outputs or {}).values()):
+        last.pop(wire, None)
+    order = joined_late(instructions, last)
+    instructions = [instructions[number] for number in order]
     planner = _Planner(instructions, dict(outputs or {}), keep, dict(postselect or {}), shots, itemsize)
-    for index, instruction in enumerate(instructions):
-        planner.now = planner.clusters.now = index
+    for index, (number, instruction) in enumerate(zip(order, instructions, strict=True)):
+        planner.now, planner.clusters.now = index, number
         planner.instruction(instruction)
     return planner.finish()
 

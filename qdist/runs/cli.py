@@ -120,7 +120,8 @@ def program() -> NoReturn:
             raise
         code = end.code
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with contextlib.suppress(AttributeError, BrokenPipeError):  # closed, or nobody reads on
+            stream.flush()
     os._exit(code)
 
 

@@ -80,6 +80,7 @@ def prepare(job: Job, *, keep_state: bool = True, batch: int | None = None) -> P
     batch, plan = _batch(job, lowered, begun or MAX_BATCH, keep_state)
     if shots.is_used_for(job.shots) and (program := at_once(plan, job.precision)) is not None:
         batch, plan = _batch(job, lowered, begun or shots.BATCH, keep_state)
+        plan = replace(plan, peak_bytes=shots.num_bytes(program.program, batch))
         return Prepared(job, lowered, plan, batch, keep_state, at_once=program)
     fitting = _fitting(plan, batch) if begun is None else batch
     if fitting < batch:

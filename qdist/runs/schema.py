@@ -291,7 +291,7 @@ _RESOURCES = {
         ("rank",), "float", "s", "time in compute", "On the clock on the wall, of the evolution without communication."
     ),
     "plan/step": Variable(
-        ("step",), "int", "1", "step", "Index of an instruction of the plan; long plans are thinned, peaks kept."
+        ("step",), "int", "1", "step", "Index of an instruction, as the plan orders them; long plans are thinned."
     ),
     "plan/clusters": Variable(
         ("step",), "int", "1", "clusters", "Number of clusters after the instruction.", missing=0, once=True

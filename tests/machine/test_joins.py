@@ -1,5 +1,6 @@
 """The order of gates in which clusters stay small for longest."""
 
+import cProfile
 from collections import defaultdict
 
 import numpy as np
@@ -58,16 +59,17 @@ def test_every_qubit_sees_its_instructions_in_the_same_order(seed):
     acts = created(9) + random_acts(rng, 60, 9)
     acts.append(Remove("q3"))
     acts += [act for act in random_acts(rng, 40, 9) if "q3" not in act.qubits]
-    found = joined_late(acts)
+    order = joined_late(acts, {})
+    found = [acts[number] for number in order]
     assert of_each_qubit(found) == of_each_qubit(acts)
-    assert sorted(map(id, found)) == sorted(map(id, acts))
-    assert found.index(acts[69]) == 69, "a removal stays where it is"
+    assert sorted(order) == list(range(len(acts)))
+    assert order[69] == 69, "a removal stays where it is"
 
 
 def test_small_clusters_and_those_that_fit_nowhere_keep_their_order():
     for qubits in (6, 21):
         acts = brickwork(qubits, 5)
-        assert list(map(id, joined_late(acts))) == list(map(id, acts))
+        assert joined_late(acts, {}) == list(range(len(acts)))
 
 
 def large_steps(instructions: list[Instruction], qubits: int) -> int:
@@ -81,6 +83,44 @@ def test_the_light_cones_of_brickwork_are_done_before_the_last_join():
     # Of 45 gates, 5 are in the creation of pairs. The last join is of a pair at the end and the 8 other qubits, of
     # which 12 gates wait for no gate across: a triangle of 3, 3, 2, 2, 1 and 1.
     assert large_steps(brickwork(10, 10), 10) == 45 - 5 - 12
+
+
+def largest(instructions: list[Instruction], keep: list[str]) -> int:
+    return make_plan(instructions, keep=keep, itemsize=8).largest // 2
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_qubits_that_leave_early_still_do(seed, monkeypatch):
+    # A window that slides over the qubits: in the order given, few of them live at a time.
+    rng = np.random.default_rng(seed)
+    qubits = int(rng.integers(9, 15))
+    acts = created(qubits)
+    for first in range(qubits - 3):
+        for _ in range(int(rng.integers(1, 5))):
+            a, b = rng.choice(4, 2, replace=False) + first
+            acts.append(Act((f"q{a}", f"q{b}"), unitary(rng, 2)))
+    keep = [f"q{qubits - 1}"]
+    ours = largest(acts, keep)
+    monkeypatch.setattr("qdist.machine.joins.SMALL_QUBITS", 99)
+    assert ours <= largest(acts, keep) + 1
+
+
+def test_brickwork_of_which_one_qubit_is_kept_is_as_small_as_in_the_order_given(monkeypatch):
+    ours = largest(brickwork(12, 3), ["q11"])
+    monkeypatch.setattr("qdist.machine.joins.SMALL_QUBITS", 99)
+    assert ours <= largest(brickwork(12, 3), ["q11"])
+
+
+def test_many_qubits_and_many_gates_are_ordered_in_steps_that_grow_with_them():
+    calls = []
+    for qubits in (500, 2000):
+        acts = created(qubits) + [Act((f"q{k}", f"q{k + 1}"), np.eye(16)) for k in range(0, qubits, 2)]
+        # Many short stretches.
+        acts += [one for _ in range(qubits // 3) for one in (Remove("q0"), *created(1), Act(("q0",), np.eye(4)))]
+        profile = cProfile.Profile()
+        profile.runcall(joined_late, acts, {})
+        calls.append(sum(one.callcount for one in profile.getstats()))
+    assert calls[1] < 5 * calls[0]
 
 
 def test_gates_that_wait_in_a_cluster_are_applied_before_it_is_joined():

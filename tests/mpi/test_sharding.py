@@ -12,6 +12,7 @@ import pytest
 from qdist.machine import exchange, sharding
 from qdist.machine.comm import Traffic
 from qdist.machine.instructions import Create
+from qdist.machine.plan import Remap, Spread
 from qdist.machine.planner import make_plan
 from qdist.machine.schedule import Schedule
 from qdist.machine.sharding import shard
@@ -49,7 +50,9 @@ def run_shared(comm, plan, precision="float64", draws=None, threshold=None):
         state = evolve(mine, np.dtype(precision), comm=comm, draws=draws)
         found = seen(plan, mine, state, draws)
     assert comm.traffic.bytes_sent == mine.bytes_sent
-    assert comm.traffic.remaps == mine.remaps
+    # A rank whose part is empty takes no part in a change of layout.
+    moves = sum(isinstance(one, Remap | Spread) for one in mine.operations)
+    assert comm.traffic.remaps == moves <= mine.remaps
     sent, received = comm.sum(np.array([comm.traffic.bytes_sent, comm.traffic.bytes_received], float))
     assert sent == received
     return found
