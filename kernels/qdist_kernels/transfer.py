@@ -8,7 +8,7 @@ device: smaller ones are cheaper on the host than one dispatch, and cost no comp
 
 import math
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -244,15 +244,24 @@ def _by_native(vector: Any, numbers: np.ndarray, dims: tuple[int, ...], axes: tu
 
 def _boxes(tile: list[int], counts: list[int]) -> Iterator[tuple[slice, ...]]:
     """The tiles of an array, one after another."""
+    if math.prod(counts) == 1:
+        yield (slice(None),) * len(counts)
+        return
     for number in np.ndindex(*counts):
         yield tuple(slice(n * size, (n + 1) * size) for n, size in zip(number, tile, strict=True))
 
 
-def _contract_on_host(vector: np.ndarray, matrix: np.ndarray, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
-    """`_contract` in NumPy, tile by tile if there are many entries."""
+@lru_cache(maxsize=4096)
+def _tiling(dims: tuple[int, ...], axes: tuple[int, ...], most: int) -> tuple[list[int], ...]:
+    """The view of a vector, where its contracted digits are and the others, a tile, and how many there are."""
     shape, places = view(dims, axes)
     rest = [i for i in range(len(shape)) if i not in places]
-    tile, counts = _blocked(shape, places, TILE)
+    return shape, places, rest, *_blocked(shape, places, most)
+
+
+def _contract_on_host(vector: np.ndarray, matrix: np.ndarray, dims: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    """`_contract` in NumPy, tile by tile if there are many entries."""
+    shape, places, rest, tile, counts = _tiling(dims, axes, TILE)
     array = vector.reshape(shape)
     out = empty([matrix.shape[0], *(shape[i] for i in rest)], np.result_type(vector, matrix))
     for box in _boxes(tile, counts):
@@ -263,10 +272,8 @@ def _contract_on_host(vector: np.ndarray, matrix: np.ndarray, dims: tuple[int, .
 
 
 def _update_on_host(vector: np.ndarray, matrix: np.ndarray, dims: tuple[int, ...], axes: tuple[int, ...]) -> None:
-    shape, places = view(dims, axes)
-    order = places + [i for i in range(len(shape)) if i not in places]
-    tile, counts = _blocked(shape, places, TILE)
-    array = vector.reshape(shape)
+    shape, places, rest, tile, counts = _tiling(dims, axes, TILE)
+    order, array = places + rest, vector.reshape(shape)
     for box in _boxes(tile, counts):
         part = array[box].transpose(order)
         part[...] = (matrix @ part.reshape(matrix.shape[1], -1)).reshape(part.shape)

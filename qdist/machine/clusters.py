@@ -11,6 +11,10 @@ import numpy as np
 
 from qdist.machine.instructions import EachShot, Observe, Test
 from qdist.machine.plan import Census, Draw, Load, Merge, Operation, Part, Scale, Transfer, entries
+from qdist_kernels.program import ON_HOST
+
+FACTORED = int(2**ON_HOST.staged_bits)
+"""Entries of a vector from which on it matters what a matrix is made of."""
 
 BATCH_COPIES = 3
 """Vectors that an operation with one matrix a shot holds beside its result: its input, transposed, and XLA's copy."""
@@ -96,7 +100,8 @@ class Clusters:
             outputs = tuple(wires[a] for a in axes)
             names = tuple(dims)
             matrix = _permute(matrix.T, tuple(dims.values()), [names.index(w) for w in outputs]).T
-            parts = tuple((tuple(map(outputs.index, some)), part) for some, part in factors or ())
+            if factors and entries(before) >= FACTORED:
+                parts = tuple((tuple(map(outputs.index, some)), part) for some, part in factors)
         else:
             if isinstance(matrix, EachShot) or test is not None:
                 self.batched.add(slot)

@@ -35,6 +35,9 @@ def joined_late(instructions: Sequence[Instruction], leaving: Mapping[str, int])
         instructions: In an order that respects cause and effect.
         leaving: Qubits that nothing needs again, not even the end, after the instruction with this number.
     """
+    created = {qubit for one in instructions if isinstance(one, Create) for qubit in one.qubits}
+    if len(created) <= SMALL_QUBITS:
+        return list(range(len(instructions)))
     clusters = _Clusters()
     order: list[int] = []
     gone: dict[int, list[str]] = defaultdict(list)

@@ -56,12 +56,13 @@ def make_plan(
         itemsize: Bytes of a number.
     """
     keep = None if keep is None else tuple(keep)
-    last = {} if keep is None else _last_uses(instructions)
-    for wire in (*(keep or ()), *(outputs or {}).values()):
-        last.pop(wire, None)
-    order = joined_late(instructions, last)
-    instructions = [instructions[number] for number in order]
-    planner = _Planner(instructions, dict(outputs or {}), keep, dict(postselect or {}), shots, itemsize)
+    last, stays = _last_uses(instructions), {*(keep or ()), *(outputs or {}).values()}
+    leaving = {} if keep is None else {wire: number for wire, number in last.items() if wire not in stays}
+    order = joined_late(instructions, leaving)
+    if order != list(range(len(order))):
+        instructions = [instructions[number] for number in order]
+        last = _last_uses(instructions)
+    planner = _Planner(instructions, last, dict(outputs or {}), keep, dict(postselect or {}), shots, itemsize)
     for index, (number, instruction) in enumerate(zip(order, instructions, strict=True)):
         planner.now, planner.clusters.now = index, number
         planner.instruction(instruction)
@@ -71,6 +72,7 @@ def make_plan(
 @dataclass
 class _Planner:
     instructions: Sequence[Instruction]
+    last_read: dict[str, int]
     outputs: dict[str, str]
     keep: Iterable[str] | None
     postselect: dict[str, int]
@@ -88,7 +90,6 @@ class _Planner:
         self.operations = self.clusters.operations
         self.compose = self.blocks.compose
         self.wanted = None if self.keep is None else set(self.keep)
-        self.last_read = _last_uses(self.instructions)
         self.last_use = self.last_read | dict.fromkeys(self.outputs.values(), FOREVER)
         self._ends: dict[int, list[str]] = {}
         for wire, index in self.last_use.items():

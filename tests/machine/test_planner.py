@@ -211,7 +211,8 @@ def test_a_large_vector_that_gets_a_digit_is_never_copied():
     assert all(op.in_place for op in large)
 
 
-def test_factors_of_a_transfer_have_its_matrix_as_their_product():
+def test_factors_of_a_transfer_have_its_matrix_as_their_product(monkeypatch):
+    monkeypatch.setattr("qdist.machine.clusters.FACTORED", 0)
     rng = np.random.default_rng(0)
     network, names = one_node(4)
     steps = [qd.Prepare(tuple(names))]
