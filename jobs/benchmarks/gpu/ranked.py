@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,20 @@ def job_of(qubits: int, depth: int, precision: str) -> Any:
     return qd.Job(program=program, network=network, precision=precision, record=record)
 
 
+def moving_job_of(qubits: int, depth: int, precision: str) -> Any:
+    """The same, and chains of gates there and back and there.
+
+    After the last join all qubits are needed twice, so whichever is split has to be moved.
+    """
+    import qdist as qd
+
+    job = job_of(qubits, depth, precision)
+    names = job.program.qubits
+    chains = [pair for path in (names, names[::-1], names) for pair in pairwise(path)]
+    steps = [step for one, two in chains for step in (qd.apply("cx", one, two), qd.apply("h", two))]
+    return replace(job, program=replace(job.program, steps=(*job.program.steps, *steps)))
+
+
 def numbers_of(result: Any) -> list[float]:
     return [*map(float, result["results/correlators"]), float(result.final.purity())]
 
@@ -44,7 +59,7 @@ def by_numpy(qubits: int, depth: int) -> None:
 
     # The package has a function of the same name.
     vars(importlib.import_module("qdist_kernels.transfer"))["HOST_ENTRIES"] = 2**62
-    result = qd.run(job_of(qubits, depth, "float64"))
+    result = qd.run(moving_job_of(qubits, depth, "float64"))
     assert not any(is_jax(vector) for vector in result.final.evolution.vectors.values())
     emit(numbers=numbers_of(result))
 
@@ -55,7 +70,7 @@ def on_rank(qubits: int, depth: int, precision: str) -> None:
     from qdist_kernels import is_jax
 
     with qd.connected(os.environ) as comm:
-        job = job_of(qubits, depth, precision)
+        job = moving_job_of(qubits, depth, precision)
         qd.run(job, comm=comm)  # compiles
         result = qd.run(job, comm=comm)
         import jax
