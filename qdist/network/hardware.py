@@ -17,7 +17,7 @@ from qdist_kernels import Entries, is_jax
 
 @cache
 def _concrete_relaxation(t1: float, t2: float, population: float, duration: float) -> np.ndarray:
-    return pauli.digit_order(channels.thermal_relaxation(duration, t1, t2, excited_population=population).ptm, 1)
+    return matrix_of(channels.thermal_relaxation(duration, t1, t2, excited_population=population))
 
 
 def relaxation(device: Device, duration: Any) -> Any:
@@ -28,9 +28,7 @@ def relaxation(device: Device, duration: Any) -> Any:
         return None
     values = (device.t1, device.t2, device.excited_population, duration)
     if any(is_jax(value) for value in values):
-        return pauli.digit_order(
-            channels.thermal_relaxation(duration, device.t1, device.t2, excited_population=values[2]).ptm, 1
-        )
+        return matrix_of(channels.thermal_relaxation(duration, device.t1, device.t2, excited_population=values[2]))
     if np.isinf(device.t1) and np.isinf(device.t2):
         return None
     return _concrete_relaxation(float(values[0]), float(values[1]), float(values[2]), float(duration))
