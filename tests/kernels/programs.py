@@ -61,3 +61,17 @@ def trading_program(rng):
         inside.append(kernels.Step(chosen, product(stages), stages))
     extra = random_pass(tile, rng, 2).steps
     return in_one_group(bits, (kernels.Pass(tile, (*inside, *extra)),))
+
+
+def lone_program(rng):
+    """One step after another, each alone in its pass, in tiles of its bits and mostly the lowest others of a part."""
+    bits = int(rng.integers(8, 14))
+    part = tuple(range(bits)) if rng.random() < 0.6 else tuple(sorted({*range(5), *some_of(range(bits), rng)}))
+    passes = []
+    for _ in range(3):
+        (step,) = random_pass(part, rng, 1).steps
+        rest = [bit for bit in part if bit not in step.bits]
+        if rng.random() < 0.2:
+            rest = rest[1:]
+        passes.append(kernels.Pass(tuple(sorted({*step.bits, *rest[: int(rng.integers(1, 8))]})), (step,)))
+    return kernels.Program(bits, (kernels.Group(part, tuple(passes)),))

@@ -16,7 +16,7 @@ import pytest
 import qdist_kernels as kernels
 from qdist_kernels import build, native, settings
 from qdist_kernels.program import in_one_group
-from tests.kernels.programs import expected, random_program, trading_program
+from tests.kernels.programs import expected, lone_program, random_program, trading_program
 
 TOLERANCE = {np.dtype(np.float32): 2e-4, np.dtype(np.float64): 1e-11}
 DTYPES = [np.float32, np.float64]
@@ -65,7 +65,7 @@ def test_every_build_gives_the_same(machine, dtype, tmp_path_factory):
         pytest.skip(f"compiled, but this processor has no {machine}")
     library, rng = ctypes.CDLL(str(path)), np.random.default_rng(0)
     programs = [random_program(bits, rng, passes=8) for bits in (1, 4, 11)]
-    programs += [trading_program(np.random.default_rng(seed)) for seed in range(60)]
+    programs += [make(np.random.default_rng(seed)) for seed in range(60) for make in (trading_program, lone_program)]
     for program in programs:
         bits = program.bits
         vector = rng.normal(size=(2, 2**bits)).astype(dtype)

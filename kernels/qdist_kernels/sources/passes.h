@@ -54,6 +54,21 @@ Trade<T> make_trade(const std::vector<Step<T>>& steps, const int32_t* tile, int 
   return trade;
 }
 
+// The bits of a step in the vector's index, if the tile's others are the lowest that they leave: then the step's groups
+// lie one behind another in the vector. Empty if they do not.
+template <class T>
+std::vector<int32_t> in_vector(const Step<T>& step, const int32_t* tile, int tile_bits) {
+  std::vector<int32_t> at;
+  for (int k = 0; k < step.count; ++k) at.push_back(tile[step.at[k]]);
+  const std::vector<int32_t> ascending(at.rbegin(), at.rend());
+  int32_t lowest = 0;
+  for (const int32_t other : without(tile, tile_bits, ascending.data(), step.count)) {
+    while (std::binary_search(ascending.begin(), ascending.end(), lowest)) ++lowest;
+    if (other != lowest++) return {};
+  }
+  return at;
+}
+
 constexpr int kFewSteps = 2;  // for which a tile in one row stays where it is
 
 // A pass that is made ready: its tile, where the others of it begin, and its steps.
@@ -62,7 +77,7 @@ struct Pass {
   int tile_bits;
   int64_t size;
   Rows rows;
-  bool whole;  // it needs no scratch buffer
+  bool whole;  // it needs no scratch buffer: its tile is one row, or its only step finds its groups in the vector
   Place<T> place;
   Trade<T> trade;
   std::vector<int32_t> left;  // bits that tell its tiles apart
@@ -90,10 +105,7 @@ Pass<T> read_pass(const int32_t*& code, const T* numbers, const int32_t* all, in
   code += pass.tile_bits;
   pass.size = int64_t{1} << pass.tile_bits;
   pass.rows = rows_of(tile, pass.tile_bits);
-  // Several steps on far bits are faster in a scratch buffer even if the tile is one row.
-  pass.whole = pass.rows.length == pass.size && (count <= kFewSteps || pass.tile_bits <= Place<T>::kPageBits + 1);
   pass.left = without(all, many, tile, pass.tile_bits);
-  pass.place = {pass.whole ? 0 : kGap<T>};
   std::vector<Step<T>> steps(count);
   for (Step<T>& step : steps) {
     step.diagonal = *code++;
@@ -105,6 +117,15 @@ Pass<T> read_pass(const int32_t*& code, const T* numbers, const int32_t* all, in
     step.blocks = reinterpret_cast<const Block*>(code);
     code += step.stages * kBlocks * (sizeof(Block) / sizeof(int32_t));
   }
+  // Several steps on far bits are faster in a scratch buffer even if the tile is one row.
+  pass.whole = pass.rows.length == pass.size && (count <= kFewSteps || pass.tile_bits <= Place<T>::kPageBits + 1);
+  std::vector<int32_t> alone;
+  if (!pass.whole && count == 1 && pass.rows.length >= Lanes<T>::kCount) alone = in_vector(steps[0], tile, pass.tile_bits);
+  if (!alone.empty()) {
+    steps[0].at = alone.data();
+    pass.whole = true;
+  }
+  pass.place = {pass.whole ? 0 : kGap<T>};
   const bool trades = !pass.whole && pass.tile_bits > 2 * Lanes<T>::kBits && pass.rows.length >= Lanes<T>::kCount;
   if (trades) pass.trade = make_trade(steps, tile, pass.tile_bits, pass.place);
   for (Step<T>& step : steps) {

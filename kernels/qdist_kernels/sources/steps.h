@@ -3,7 +3,7 @@
 // A step that acts on lanes reads each of its columns from a shuffle of the vector, and its matrix has another row in each
 // lane: 2^k products a vector wherever the bits are. A dense matrix on two digits may come as stages too
 // (`qdist_kernels/stages.py`): four matrices of 4 × 4 side by side, again and again, which is a third of the products.
-// They are used where none of its bits is in a lane.
+// Bits of theirs that are in lanes trade places with others for that time.
 
 #pragma once
 
@@ -40,10 +40,14 @@ struct Step {
 };
 
 // Groups of 2^(Count-Low) vectors that are done together: what they share (the matrix) is read once. The sums of a block
-// of rows stay in registers; kSums of them hide the latency of a product.
+// of rows stay in registers; at least kSums of them hide the latency of a product.
 constexpr int kSums = 8;
 constexpr int64_t together(int64_t rows) { return rows >= 4 ? 2 : rows == 2 ? 4 : 8; }
-constexpr int64_t rows_at_a_time(int64_t rows) { return std::min<int64_t>(rows, kSums / together(rows)); }
+// Rows of the block that begins at `first`; of 16, as many as leave two registers for the entries and one for a factor.
+constexpr int64_t rows_of_block(int64_t rows, int64_t first) {
+  if (rows == 16) return first == 0 ? 6 : 5;
+  return std::min<int64_t>(rows, kSums / together(rows));
+}
 
 // A stage made ready: blocks sorted by kind, of which the first ones are `diagonal`, those up to `three` have a factor and
 // nine numbers; and where their entries are, in the tile or between two stages.
@@ -55,6 +59,37 @@ struct Stage {
 // Groups of 16 vectors that take a stage together: what they share is read once, and a vector is half a line of the cache.
 template <class T>
 constexpr int kHeldTogether = 128 / kVectorBytes;
+
+// The vectors of some groups on their way to where stages find them, or back: the lanes of `Mask` trade places with the
+// lowest bits of a group's index.
+template <class T>
+using Move = void (*)(T* const* at, const int64_t* offsets, typename Lanes<T>::Aligned* held, int groups, bool back);
+
+template <class T, int Mask>
+void move(T* const* at, const int64_t* offsets, typename Lanes<T>::Aligned* held, int groups, bool back) {
+  constexpr int kVectors = 1 << __builtin_popcount(Mask);
+  for (int first = 0; first < 1 << kStageBits; first += kVectors)
+    for (int g = 0; g < groups; ++g) {
+      typename Lanes<T>::Aligned some[kVectors], *there = held + first * kHeldTogether<T> + g;
+#pragma GCC unroll 16
+      for (int v = 0; v < kVectors; ++v)
+        some[v] = back ? there[v * kHeldTogether<T>] : load(at[g] + offsets[first + v]);
+      exchange_all<T, Mask>(some);
+#pragma GCC unroll 16
+      for (int v = 0; v < kVectors; ++v)
+        if (back)
+          store(at[g] + offsets[first + v], some[v]);
+        else
+          there[v * kHeldTogether<T>] = some[v];
+    }
+}
+
+template <class T, int Mask = 1>
+Move<T> move_of(int lanes) {
+  if (lanes == Mask) return move<T, Mask>;
+  if constexpr (Mask + 1 < Lanes<T>::kCount) return move_of<T, Mask + 1>(lanes);
+  return nullptr;
+}
 
 // A step made ready for a tile: where its columns are, and its matrix spread over lanes.
 template <class T>
@@ -68,7 +103,9 @@ struct Ready {
   Place<T> place;
   std::vector<Stage> stages;
   bool stays = false;  // whether its only stage has the same entries in the rows and the columns of each block
+  Move<T> move = nullptr;  // where stages act on what bits of the step in lanes have traded places for
   std::vector<int64_t> offsets;
+  std::vector<int64_t> lines;  // of the cache, in which the groups are that are done together
   std::vector<typename L::Mask> masks;     // for each value of the low bits: where a lane finds its column
   std::vector<typename L::Aligned> spread;  // [block of rows][column][row], or [row] of a diagonal
   std::vector<T> plain;                     // the same, where it has no bits in lanes
@@ -76,19 +113,53 @@ struct Ready {
   std::vector<T> own;  // if they are in another order than in the program
 };
 
+// `first` and `last` say where the entries of the step's first columns and last rows are.
 template <class T>
-Stage make_stage(const Block* blocks, const std::vector<int64_t>& offsets, bool first, bool last) {
+Stage make_stage(const Block* blocks, const int64_t* first, const int64_t* last) {
   Stage stage;
   for (int b = 0; b < kBlocks; ++b) {
     stage.diagonal += blocks[b].kind == kDiagonal;
     stage.three += blocks[b].kind != kFull;
     for (int k = 0; k < kBlockSize; ++k) {
       const int32_t column = blocks[b].columns[k], row = blocks[b].rows[k];
-      stage.from[b][k] = first ? offsets[column] : column * kHeldTogether<T>;
-      stage.to[b][k] = last ? offsets[row] : row * kHeldTogether<T>;
+      stage.from[b][k] = first ? first[column] : column * kHeldTogether<T>;
+      stage.to[b][k] = last ? last[row] : row * kHeldTogether<T>;
     }
   }
   return stage;
+}
+
+// Makes the stages of a step ready. A group has 16 vectors: their bits are the step's, descending, and in the place of
+// those in lanes the lowest others above the lanes, of which the tile must have enough.
+template <class T>
+void make_staged(Ready<T>& ready, const Step<T>& step) {
+  std::vector<int32_t> sorted(step.at, step.at + step.count);
+  std::sort(sorted.rbegin(), sorted.rend());
+  std::vector<int32_t> at = sorted;
+  int lanes = 0, bit = Lanes<T>::kBits;
+  for (int k = step.count - 1; k >= 0 && sorted[k] < Lanes<T>::kBits; --k, ++bit) {
+    while (std::find(sorted.begin(), sorted.end(), bit) != sorted.end()) ++bit;
+    lanes |= 1 << sorted[k];
+    at[k] = bit;
+  }
+  ready.offsets = offsets_of(at.data(), step.count);
+  ready.skipped = ready.offsets.back();
+  for (int64_t& offset : ready.offsets) offset = ready.place(offset);
+  ready.move = move_of<T>(lanes);
+  std::vector<int64_t> places;  // of each value of the step's bits as it numbers them
+  for (int64_t value = 0; value < int64_t(ready.offsets.size()); ++value) {
+    int64_t slot = 0;
+    for (int k = 0; k < step.count; ++k) {
+      const auto rank = std::find(sorted.begin(), sorted.end(), step.at[k]) - sorted.begin();
+      slot |= (value >> (step.count - 1 - k) & 1) << (step.count - 1 - rank);
+    }
+    places.push_back(ready.move ? slot * kHeldTogether<T> : ready.offsets[slot]);
+  }
+  for (int k = 0; k < step.stages; ++k)
+    ready.stages.push_back(make_stage<T>(step.blocks + k * kBlocks, k == 0 ? places.data() : nullptr,
+                                         k + 1 == step.stages ? places.data() : nullptr));
+  ready.stays = step.stages == 1 && !ready.move;
+  ready.numbers = step.numbers + (int64_t{1} << 2 * kStageBits);
 }
 
 // The numbers of a step for its bits in another order, of which `from` says where each was.
@@ -108,6 +179,21 @@ std::vector<T> reordered(const Step<T>& step, const std::vector<int>& from) {
   return numbers;
 }
 
+// Where the lines of the cache begin in which some groups are, the first of which begins at 0.
+template <class T>
+std::vector<int64_t> lines_of(const Ready<T>& ready, int64_t groups) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  std::vector<int64_t> lines;
+  int64_t start = 0;
+  for (int64_t group = 0; group < groups; ++group) {
+    for (const int64_t offset : ready.offsets) lines.push_back((ready.place(start) + offset) / kLine * kLine);
+    start = next(start, ready.skipped, Lanes<T>::kCount);
+  }
+  std::sort(lines.begin(), lines.end());
+  lines.erase(std::unique(lines.begin(), lines.end()), lines.end());
+  return lines;
+}
+
 template <class T>
 Ready<T> make_ready(Step<T> step, int tile_bits, Place<T> place, const Trade<T>& trade) {
   using L = Lanes<T>;
@@ -116,6 +202,12 @@ Ready<T> make_ready(Step<T> step, int tile_bits, Place<T> place, const Trade<T>&
   std::vector<int32_t> at(step.at, step.at + step.count);
   for (int32_t& bit : at) bit = trade(bit);
   step.at = at.data();
+  ready.diagonal = step.diagonal;
+  ready.count = step.count;
+  if (step.stages && tile_bits >= L::kBits + kStageBits) {
+    make_staged(ready, step);
+    return ready;
+  }
   const bool in_lanes = *std::min_element(at.begin(), at.end()) < L::kBits;
   if (in_lanes && !std::is_sorted(at.rbegin(), at.rend())) {  // bits in lanes must be the last ones
     std::vector<int> from(step.count);
@@ -125,8 +217,6 @@ Ready<T> make_ready(Step<T> step, int tile_bits, Place<T> place, const Trade<T>&
     step.numbers = ready.own.data();
     std::sort(at.rbegin(), at.rend());
   }
-  ready.diagonal = step.diagonal;
-  ready.count = step.count;
   ready.numbers = step.numbers;
   const int64_t columns = int64_t{1} << step.count;
   if (tile_bits < L::kBits) {  // fewer entries than lanes
@@ -141,13 +231,6 @@ Ready<T> make_ready(Step<T> step, int tile_bits, Place<T> place, const Trade<T>&
   ready.offsets = offsets_of(step.at, high);
   ready.skipped = ready.offsets.back();
   for (int64_t& offset : ready.offsets) offset = place(offset);
-  if (step.stages && ready.low == 0) {
-    ready.stays = step.stages == 1;
-    ready.numbers += int64_t{1} << 2 * kStageBits;
-    for (int k = 0; k < step.stages; ++k)
-      ready.stages.push_back(make_stage<T>(step.blocks + k * kBlocks, ready.offsets, k == 0, k + 1 == step.stages));
-    return ready;
-  }
   const int32_t* lane_bits = step.at + high;
   std::vector<int64_t> lane_value(L::kCount, 0);  // of the step's low bits
   int64_t lane_mask = 0;
@@ -166,8 +249,9 @@ Ready<T> make_ready(Step<T> step, int tile_bits, Place<T> place, const Trade<T>&
     }
     return ready;
   }
-  const int64_t block = rows_at_a_time(rows);
-  for (int64_t first = 0; first < rows; first += block)
+  ready.lines = lines_of(ready, together(rows));
+  for (int64_t first = 0, block = 0; first < rows; first += block) {
+    block = rows_of_block(rows, first);
     for (int64_t column = 0; column < columns; ++column)
       for (int64_t row = first; row < first + block; ++row) {
         typename L::Aligned entry;
@@ -178,14 +262,48 @@ Ready<T> make_ready(Step<T> step, int tile_bits, Place<T> place, const Trade<T>&
         else
           ready.plain.push_back(entry[0]);
       }
+  }
   return ready;
 }
 
 template <int Count, int Low>
 struct Shape {
   static constexpr int kColumns = 1 << Count, kRows = 1 << (Count - Low);
-  static constexpr int kTogether = together(kRows), kBlock = rows_at_a_time(kRows);
+  static constexpr int kTogether = together(kRows);
 };
+
+// The rows from `First` on, block by block.
+template <class T, int Count, int Low, int Together, int First, class Factor>
+inline __attribute__((always_inline)) void dense_rows(T* tile, const int64_t* offsets, const int64_t* starts,
+                                                      const typename Lanes<T>::Aligned* in, const Factor* factors) {
+  using V = typename Lanes<T>::Aligned;
+  using S = Shape<Count, Low>;
+  constexpr int kBlock = rows_of_block(S::kRows, First);
+  V sums[kBlock * Together];
+#pragma GCC unroll 16
+  for (int k = 0; k < kBlock * Together; ++k) sums[k] = V{};
+  const V* from = in;
+#pragma GCC unroll 4
+  for (int column = 0; column < S::kColumns; ++column) {
+    V values[Together];
+#pragma GCC unroll 8
+    for (int g = 0; g < Together; ++g) values[g] = from[g];
+#pragma GCC unroll 8
+    for (int row = 0; row < kBlock; ++row) {
+      const Factor factor = factors[row];
+#pragma GCC unroll 8
+      for (int g = 0; g < Together; ++g) sums[row * Together + g] += factor * values[g];
+    }
+    from += Together;
+    factors += kBlock;
+  }
+#pragma GCC unroll 8
+  for (int row = 0; row < kBlock; ++row)
+#pragma GCC unroll 8
+    for (int g = 0; g < Together; ++g) store(tile + starts[g] + offsets[First + row], sums[row * Together + g]);
+  if constexpr (First + kBlock < S::kRows)
+    dense_rows<T, Count, Low, Together, First + kBlock>(tile, offsets, starts, in, factors);
+}
 
 template <class T, int Count, int Low, int Together>
 inline __attribute__((always_inline)) void dense_groups(T* tile, const int64_t* offsets, const int64_t* starts,
@@ -193,7 +311,6 @@ inline __attribute__((always_inline)) void dense_groups(T* tile, const int64_t* 
   using V = typename Lanes<T>::Aligned;
   using S = Shape<Count, Low>;
   using Factor = std::conditional_t<Low == 0, T, V>;
-  const Factor* factors = static_cast<const Factor*>(matrix);
   V in[S::kColumns * Together];
   for (int high = 0; high < S::kRows; ++high)
 #pragma GCC unroll 8
@@ -206,30 +323,7 @@ inline __attribute__((always_inline)) void dense_groups(T* tile, const int64_t* 
         for (int low = 0; low < 1 << Low; ++low) in[((high << Low) + low) * Together + g] = shuffle<T>(value, masks[low]);
       }
     }
-  for (int first = 0; first < S::kRows; first += S::kBlock) {
-    V sums[S::kBlock * Together];
-#pragma GCC unroll 16
-    for (int k = 0; k < S::kBlock * Together; ++k) sums[k] = V{};
-    const V* from = in;
-#pragma GCC unroll 4
-    for (int column = 0; column < S::kColumns; ++column) {
-      V values[Together];
-#pragma GCC unroll 8
-      for (int g = 0; g < Together; ++g) values[g] = from[g];
-#pragma GCC unroll 8
-      for (int row = 0; row < S::kBlock; ++row) {
-        const Factor factor = factors[row];
-#pragma GCC unroll 8
-        for (int g = 0; g < Together; ++g) sums[row * Together + g] += factor * values[g];
-      }
-      from += Together;
-      factors += S::kBlock;
-    }
-#pragma GCC unroll 8
-    for (int row = 0; row < S::kBlock; ++row)
-#pragma GCC unroll 8
-      for (int g = 0; g < Together; ++g) store(tile + starts[g] + offsets[first + row], sums[row * Together + g]);
-  }
+  dense_rows<T, Count, Low, Together, 0>(tile, offsets, starts, in, static_cast<const Factor*>(matrix));
 }
 
 template <class T, int Count, int Low>
@@ -249,7 +343,7 @@ void dense(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
     }
     // The next groups, for which the processor does not look far enough ahead.
     const T* soon = tile + ready.place(start);
-    for (int64_t row = 0; row < S::kRows; ++row) __builtin_prefetch(soon + offsets[row], 1);
+    for (const int64_t line : ready.lines) __builtin_prefetch(soon + line, 1);
     ahead();
     dense_groups<T, Count, Low, S::kTogether>(tile, offsets, starts, masks, matrix);
   }
@@ -320,7 +414,22 @@ inline __attribute__((always_inline)) void staged_groups(T* const* at, const Rea
   one_stage<T, Together, false, true>(at, *stage, numbers + kNumbers, held[now], nullptr);
 }
 
-template <class T>
+// The same with bits in lanes.
+template <class T, int Together>
+inline __attribute__((always_inline)) void moved_groups(T* const* at, const Ready<T>& ready) {
+  typename Lanes<T>::Aligned held[2][(1 << kStageBits) * kHeldTogether<T>];
+  const T* numbers = ready.numbers;
+  int now = 0;
+  ready.move(at, ready.offsets.data(), held[0], Together, false);
+  for (const Stage& stage : ready.stages) {
+    one_stage<T, Together, false, false>(at, stage, numbers, held[now], held[now ^ 1]);
+    numbers += kBlocks * kBlockSize * kBlockSize;
+    now ^= 1;
+  }
+  ready.move(at, ready.offsets.data(), held[now], Together, true);
+}
+
+template <class T, bool Moves>
 void staged(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
   constexpr int kLanes = Lanes<T>::kCount, kTogether = kHeldTogether<T>;
   const int64_t groups = size / kLanes >> kStageBits;
@@ -331,12 +440,18 @@ void staged(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
       at[g] = tile + ready.place(start);
       start = next(start, ready.skipped, kLanes);
     }
-    staged_groups<T, kTogether>(at, ready);
+    if constexpr (Moves)
+      moved_groups<T, kTogether>(at, ready);
+    else
+      staged_groups<T, kTogether>(at, ready);
     ahead();
   }
   for (; group < groups; ++group) {
     at[0] = tile + ready.place(start);
-    staged_groups<T, 1>(at, ready);
+    if constexpr (Moves)
+      moved_groups<T, 1>(at, ready);
+    else
+      staged_groups<T, 1>(at, ready);
     start = next(start, ready.skipped, kLanes);
   }
 }
@@ -398,7 +513,7 @@ template <class T>
 void apply(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
   if (ready.scalar) return entry_by_entry(tile, size, ready);
   if (ready.diagonal) return diagonal(tile, size, ready, ahead);
-  if (!ready.stages.empty()) return staged(tile, size, ready, ahead);
+  if (!ready.stages.empty()) return ready.move ? staged<T, true>(tile, size, ready, ahead) : staged<T, false>(tile, size, ready, ahead);
   switch (ready.count) {
     case 1: return dense_of<T, 1>(tile, size, ready, ahead);
     case 2: return dense_of<T, 2>(tile, size, ready, ahead);
