@@ -1,7 +1,11 @@
 """Probabilities of OpenQASM 2 circuits from Qiskit: Aer's density matrices, or dense branches for conditions.
 
 Noise is written into the circuit as channels after each library gate, so that no basis translation can move it.
+Qiskit takes up to a minute for circuits on ten qubits; `python -m tests.qiskit_reference FILE…` keeps what it finds.
 """
+
+import sys
+from pathlib import Path
 
 import numpy as np
 from qiskit import QuantumCircuit, qasm2
@@ -13,6 +17,8 @@ from tests.programs import RESET_KRAUS, projectors
 from tests.reference import PAULI, Reference, kron
 
 ONE_QUBIT, TWO_QUBIT, P01, P10 = 0.001, 0.01, 0.02, 0.03
+KEPT = Path(__file__).parent / "data" / "circuits" / "probabilities.npz"
+KINDS = ("ideal", "noisy")
 MADE_OF_GATES = ("measure", "reset", "barrier", "if_else")
 
 
@@ -66,6 +72,17 @@ def probabilities(text, *, noise):
     if any(item.operation.name == "if_else" for item in circuit.data) or measured_early(circuit):
         return branches(circuit, noise)
     return aer(circuit, noise)
+
+
+def kept_probabilities():
+    """By the name of a circuit and whether there is noise."""
+    with np.load(KEPT) as arrays:
+        return {(name.rpartition("-")[0], name.endswith("-noisy")): arrays[name] for name in arrays}
+
+
+def keep(paths):
+    found = {f"{p.stem}-{kind}": probabilities(p.read_text(), noise=kind == "noisy") for p in paths for kind in KINDS}
+    np.savez_compressed(KEPT, **found)
 
 
 def measured_early(circuit):
@@ -147,3 +164,7 @@ def _follow(reference, circuit, item, names, noise, when):
         if noise and operation.name != "id":
             k = len(qubits)
             reference.apply(kraus_of(k, ONE_QUBIT if k == 1 else TWO_QUBIT), qubits, when)
+
+
+if __name__ == "__main__":
+    keep(map(Path, sys.argv[1:]))

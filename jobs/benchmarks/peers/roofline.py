@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from jobs.benchmarks.peers.circuits import ROOT, brickwork
+from jobs.benchmarks.peers.contest import TURN
 from jobs.benchmarks.peers.contestants.ours import Ready
 
 QUBITS = 12
@@ -68,7 +69,7 @@ def measure(precision: str, threads: int, quick: bool) -> dict[str, Any]:
         pairs = list(combinations(range(QUBITS), 2))
         pairs = pairs[::13] if quick else pairs
         found = _in_turn(pairs, precision, threads, repetitions=3 if quick else 7)
-    return found | {"growth": [_growth(n, precision, quick) for n in (GROWTH[:3] if quick else GROWTH)]}
+    return found | {"growth": _growth(GROWTH[:3] if quick else GROWTH, precision, repetitions=3 if quick else 5)}
 
 
 def _in_turn(pairs: list[tuple[int, int]], precision: str, threads: int, *, repetitions: int) -> dict[str, Any]:
@@ -126,17 +127,30 @@ def _timed(function: Callable[[Any], Any], array: Any) -> tuple[Any, float]:
     return result, time.perf_counter() - started
 
 
-def _growth(num_qubits: int, precision: str, quick: bool) -> dict[str, Any]:
-    """Whole circuits, of which the first run does not count."""
-    ready = Ready(brickwork(num_qubits), precision)
-    growth = peak_growth(ready.run)
-    wall = []
-    for _ in range(3 if quick or num_qubits > 12 else 5):
-        started = time.perf_counter()
+def _growth(sizes: Sequence[int], precision: str, *, repetitions: int) -> list[dict[str, Any]]:
+    """Whole circuits of all sizes in turn, since a machine that others share has fast and slow minutes.
+
+    The first run of each is for its memory; small ones are run often enough that each turn takes `TURN` seconds.
+    """
+    rows, runs = [], []
+    for size in sizes:
+        ready = Ready(brickwork(size), precision)
+        growth, seconds = peak_growth(ready.run), _timed_runs(ready, 1)
+        state = 4**size * np.dtype(precision).itemsize
+        rows.append({"qubits": size, **ready.facts(), "state_bytes": state, "peak_bytes": growth, "wall": []})
+        runs.append((ready, max(1, round(TURN / seconds))))
+    for _ in range(repetitions):
+        for row, (ready, count) in zip(rows, runs, strict=True):
+            row["wall"].append(_timed_runs(ready, count))
+    return rows
+
+
+def _timed_runs(ready: Ready, count: int) -> float:
+    """Seconds of one of so many runs."""
+    started = time.perf_counter()
+    for _ in range(count):
         ready.warm.execute()
-        wall.append(time.perf_counter() - started)
-    state = 4**num_qubits * np.dtype(precision).itemsize
-    return {"qubits": num_qubits, **ready.facts(), "state_bytes": state, "peak_bytes": growth, "wall": wall}
+    return (time.perf_counter() - started) / count
 
 
 def peak_growth(function: Callable[[], Any]) -> int | None:
