@@ -75,16 +75,24 @@ void run(T* vector, int64_t batch, int32_t bits, const int32_t* code, const T* n
   });
 }
 
+// Rows of a tensor product, the last one first. The compiler may know how many columns there are: those of one qubit are
+// not worth a loop.
+template <int Known, class T>
+void outer_rows(const T* first, int64_t begin, int64_t end, const T* second, int64_t columns, T* out) {
+  if (Known) columns = Known;
+  for (int64_t row = end - 1; row >= begin; --row) {
+    const T value = first[row];
+    T* to = out + row * columns;
+    for (int64_t k = 0; k < columns; ++k) to[k] = value * second[k];
+  }
+}
+
 // Tensor product. `out` may begin where `first` does: rows are written from the end, those together whose results lie
 // behind everything that is still to be read.
 template <class T>
 void outer(const T* first, int64_t rows, const T* second, int64_t columns, T* out, int32_t threads) {
   const auto write = [&](int64_t begin, int64_t end) {
-    for (int64_t row = end - 1; row >= begin; --row) {
-      const T value = first[row];
-      T* to = out + row * columns;
-      for (int64_t k = 0; k < columns; ++k) to[k] = value * second[k];
-    }
+    (columns == 4 ? outer_rows<4, T> : outer_rows<0, T>)(first, begin, end, second, columns, out);
   };
   const int64_t share = std::max<int64_t>(1, (1 << 16) / columns);
   while (rows > share && columns > 1) {
