@@ -195,8 +195,10 @@ class Blocks:
         """One block for several, and the identity on the wires that are in none."""
         held = [w for block in blocks for w in block.outputs]
         free = tuple([w for w in dict.fromkeys(inputs) if w not in held])
-        size = entries(self._sizes(free))
-        parts = [_Block(free, free, size, size), *blocks]
+        parts = blocks
+        if free or not blocks:
+            size = entries(self._sizes(free))
+            parts = [_Block(free, free, size, size), *blocks]
         joined = _Block(
             tuple([w for part in parts for w in part.inputs]),
             tuple([w for part in parts for w in part.outputs]),
@@ -260,8 +262,7 @@ class Blocks:
         """Apply a block whose wires stay, in the order that they have in their vector."""
         wires = self.clusters.in_order(block.outputs)
         factors = block.factors if len(block.factors) <= MOST_FACTORS else None
-        dims = dict(zip(wires, self._sizes(wires), strict=True))
-        self.clusters.transfer(wires, dims, self._product(block.factors, wires), factors=factors)
+        self.clusters.update(wires, self._product(block.factors, wires), factors)
 
 
 def _start(block: _Block) -> Any:

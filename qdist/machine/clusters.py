@@ -72,12 +72,10 @@ class Clusters:
         matrix: Any,
         test: Test | None = None,
         otherwise: Any = None,
-        factors: Sequence[tuple[tuple[str, ...], Any]] | None = None,
     ) -> int:
         """Contract the digits of `inputs`; the new wires, with the sizes `dims`, come in front.
 
-        Wires that stay with the size they have, under one matrix for all shots, stay where they are instead. `factors`,
-        if known, are matrices on some of them, whose product is the matrix; the first acts first.
+        Wires that stay with the size they have, under one matrix for all shots, stay where they are instead.
         """
         slot = self.join(inputs)
         new = [wire for wire in dims if wire not in inputs]
@@ -93,24 +91,36 @@ class Clusters:
         sizes, before = self.dims_of(inputs), self.dims_of(wires)
         matrix = _permute(matrix, sizes, order)
         otherwise = None if otherwise is None else _permute(otherwise, sizes, order)
-        in_place = not isinstance(matrix, EachShot) and test is None and dims == {w: self.dims[w] for w in inputs}
-        outputs = tuple(dims)
-        parts: tuple[tuple[tuple[int, ...], Any], ...] = ()
-        if in_place:
-            outputs = tuple(wires[a] for a in axes)
-            names = tuple(dims)
-            matrix = _permute(matrix.T, tuple(dims.values()), [names.index(w) for w in outputs]).T
-            if factors and entries(before) >= FACTORED:
-                parts = tuple((tuple(map(outputs.index, some)), part) for some, part in factors)
-        else:
-            if isinstance(matrix, EachShot) or test is not None:
-                self.batched.add(slot)
-            self._forget(inputs)
-            self._place(slot, [*dims, *(w for w in wires if w not in inputs)], dims)
-        sizes = tuple(dims[w] for w in outputs)
-        done = Transfer(slot, before, axes, matrix, outputs, sizes, in_place, test, otherwise, parts)
-        self._write(done, slot, not in_place)
+        if not isinstance(matrix, EachShot) and test is None and dims == {w: self.dims[w] for w in inputs}:
+            outputs, names = tuple([wires[a] for a in axes]), tuple(dims)
+            self.update(outputs, _permute(matrix.T, tuple(dims.values()), [names.index(w) for w in outputs]).T)
+            return slot
+        if isinstance(matrix, EachShot) or test is not None:
+            self.batched.add(slot)
+        self._forget(inputs)
+        self._place(slot, [*dims, *(w for w in wires if w not in inputs)], dims)
+        done = Transfer(slot, before, axes, matrix, tuple(dims), tuple(dims.values()), False, test, otherwise)
+        self._write(done, slot, True)
         return slot
+
+    def update(
+        self, wires: tuple[str, ...], matrix: Any, factors: Sequence[tuple[tuple[str, ...], Any]] | None = None
+    ) -> None:
+        """Contract digits of one vector that stay where they are.
+
+        Args:
+            wires: Theirs, in the order that they have there (`in_order`).
+            matrix: One for all shots.
+            factors: Matrices on some of the wires, whose product it is, the first to act first; if they are known.
+        """
+        slot = self.slot_of[wires[0]]
+        inside = self.slots[slot]
+        dims, axes = self.dims_of(inside), tuple([inside.index(wire) for wire in wires])
+        parts: tuple[tuple[tuple[int, ...], Any], ...] = ()
+        if factors and entries(dims) >= FACTORED:
+            parts = tuple((tuple(map(wires.index, some)), part) for some, part in factors)
+        sizes = tuple([dims[axis] for axis in axes])
+        self._write(Transfer(slot, dims, axes, matrix, wires, sizes, True, factors=parts), slot)
 
     def _grows_in_place(
         self, slot: int, inputs: Sequence[str], dims: dict[str, int], matrix: Any, test: Test | None

@@ -6,7 +6,7 @@ A plan is data. The executor reads it from front to back; nothing in it depends 
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from qdist.machine.instructions import EachShot, Test
 from qdist_kernels import Program
@@ -294,8 +294,7 @@ class BitPlace:
     purpose: int = 0
 
 
-@dataclass(frozen=True)
-class Census:
+class Census(NamedTuple):
     """The clusters after an instruction: how many, digits (in bits of an index) of the largest, bytes of all."""
 
     instruction: int

@@ -35,12 +35,14 @@ class _Books:
         fate: What became of each qubit.
         known_at: The nodes that know each bit.
         places: The qubits of each step so far and the nodes that have them, by identity.
+        allowed: Operations without a condition that may be done again, by identity, while no qubit comes or goes.
     """
 
     network: Network
     fate: dict[str, str] = field(default_factory=dict)
     known_at: dict[str, set[str]] = field(default_factory=dict)
     places: dict[int, tuple[tuple[str, ...], frozenset[str]]] = field(default_factory=dict)
+    allowed: set[int] = field(default_factory=set)
 
     def where(self, step: Step) -> tuple[tuple[str, ...], frozenset[str]]:
         """The qubits of a step and the nodes that have them, found once for a value that stands in many places."""
@@ -61,6 +63,8 @@ def check_program(program: Program, network: Network) -> None:
     """
     books = _Books(network)
     for number, step in enumerate(program.steps):
+        if id(step) in books.allowed:
+            continue
         try:
             _check_step(books, step, number)
         except QdistError as error:
@@ -123,6 +127,7 @@ def _make(books: _Books, qubits: tuple[str, ...]) -> None:
         if books.fate.get(qubit) == LIVE:
             raise QdistError(f"'{qubit}' must be free, but holds a live qubit. Measure, reset or discard it first.")
         books.fate[qubit] = LIVE
+    books.allowed.clear()
 
 
 def _act(books: _Books, step: Step, number: int) -> None:
@@ -145,10 +150,14 @@ def _act(books: _Books, step: Step, number: int) -> None:
             if not step.keep:
                 where = f", teleported to '{step.moved_to}'" if step.moved_to else ""
                 books.fate[step.qubit] = f"was measured in step {number}{where}"
+                books.allowed.clear()
         case Lose(flag=flag):
             books.known_at[flag] = set(nodes)
         case Discard(qubit=qubit):
             books.fate[qubit] = f"was discarded in step {number}"
+            books.allowed.clear()
+        case Apply(when=None):
+            books.allowed.add(id(step))
 
 
 def _check_bit_name(bit: str) -> None:
