@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <string>
 
-#include "shots.h"
+#include "calls.h"
 #include "tiles.h"
-#include "xla/ffi/api/ffi.h"
 
 namespace ffi = xla::ffi;
 
@@ -48,8 +47,8 @@ cudaError_t launch(cudaStream_t stream, const qdist::Pass<T>& pass) {
 }
 
 template <ffi::DataType kType>
-ffi::Error run(cudaStream_t stream, ffi::Buffer<kType> vector, ffi::Buffer<ffi::S32> code, ffi::Buffer<kType> numbers,
-               int32_t tile_bits, ffi::ResultBuffer<kType> result) {
+ffi::Error run(cudaStream_t stream, int32_t tile_bits, ffi::Buffer<kType> vector, ffi::Buffer<ffi::S32> code,
+               ffi::Buffer<kType> numbers, ffi::ResultBuffer<kType> result) {
   using T = ffi::NativeType<kType>;
   T* data = result->typed_data();
   cudaError_t problem = cudaSuccess;
@@ -77,8 +76,7 @@ ffi::Error run_shots(cudaStream_t stream, ffi::Buffer<ffi::S32> code, ffi::Buffe
                      ffi::Buffer<kType> values, ffi::Buffer<ffi::S32> where, ffi::ResultBuffer<kType> results,
                      ffi::ResultBuffer<kType> work) {
   using T = ffi::NativeType<kType>;
-  const qdist::shots::Batch<T> batch{code.typed_data(), numbers.typed_data(), values.typed_data(), where.typed_data(),
-                              results->typed_data(), work->typed_data(), results->dimensions()[1], work->dimensions()[1]};
+  const auto batch = qdist::batch_of(code, numbers, values, where, results, work);
   cudaError_t problem = cudaMemsetAsync(batch.results, 0, results->size_bytes(), stream);
   const auto blocks = static_cast<unsigned>((batch.lanes + qdist::kThreads - 1) / qdist::kThreads);
   if (!problem) shots_by_lanes<T><<<blocks, qdist::kThreads, 0, stream>>>(batch);
@@ -87,31 +85,19 @@ ffi::Error run_shots(cudaStream_t stream, ffi::Buffer<ffi::S32> code, ffi::Buffe
                  : ffi::Error::Success();
 }
 
+using Stream = ffi::PlatformStream<cudaStream_t>;
+
+template <ffi::DataType kType>
+auto tiles_bound() {
+  return qdist::with_passes<kType>(ffi::Ffi::Bind().Ctx<Stream>().Attr<int32_t>("tile_bits"));
+}
+
+template <ffi::DataType kType>
+auto shots_bound() {
+  return qdist::with_shots<kType>(ffi::Ffi::Bind().Ctx<Stream>());
+}
+
 }  // namespace
 
-#define QDIST_TILES(name, type)                                                                      \
-  XLA_FFI_DEFINE_HANDLER_SYMBOL(name, run<type>,                                                     \
-                                ffi::Ffi::Bind()                                                     \
-                                    .Ctx<ffi::PlatformStream<cudaStream_t>>()                        \
-                                    .Arg<ffi::Buffer<type>>()                                        \
-                                    .Arg<ffi::Buffer<ffi::S32>>()                                    \
-                                    .Arg<ffi::Buffer<type>>()                                        \
-                                    .Attr<int32_t>("tile_bits")                                      \
-                                    .Ret<ffi::Buffer<type>>())
-
-QDIST_TILES(qdist_tiles_f32, ffi::F32);
-QDIST_TILES(qdist_tiles_f64, ffi::F64);
-
-#define QDIST_SHOTS(name, type)                                                   \
-  XLA_FFI_DEFINE_HANDLER_SYMBOL(name, run_shots<type>,                            \
-                                ffi::Ffi::Bind()                                  \
-                                    .Ctx<ffi::PlatformStream<cudaStream_t>>()     \
-                                    .Arg<ffi::Buffer<ffi::S32>>()                 \
-                                    .Arg<ffi::Buffer<type>>()                     \
-                                    .Arg<ffi::Buffer<type>>()                     \
-                                    .Arg<ffi::Buffer<ffi::S32>>()                 \
-                                    .Ret<ffi::Buffer<type>>()                     \
-                                    .Ret<ffi::Buffer<type>>())
-
-QDIST_SHOTS(qdist_shots_f32, ffi::F32);
-QDIST_SHOTS(qdist_shots_f64, ffi::F64);
+QDIST_CALLS(qdist_tiles, run, tiles_bound);
+QDIST_CALLS(qdist_shots, run_shots, shots_bound);
