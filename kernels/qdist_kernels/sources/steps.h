@@ -42,7 +42,9 @@ struct Step {
 // Groups of 2^(Count-Low) vectors that are done together: what they share (the matrix) is read once. The sums of a block
 // of rows stay in registers; at least kSums of them hide the latency of a product.
 constexpr int kSums = 8;
-constexpr int64_t together(int64_t rows) { return rows >= 4 ? 2 : rows == 2 ? 4 : 8; }
+constexpr int together_bits(int64_t rows) { return rows >= 4 ? 1 : rows == 2 ? 2 : 3; }
+constexpr int64_t together(int64_t rows) { return int64_t{1} << together_bits(rows); }
+
 // Rows of the block that begins at `first`; of 16, as many as leave two registers for the entries and one for a factor.
 constexpr int64_t rows_of_block(int64_t rows, int64_t first) {
   if (rows == 16) return first == 0 ? 6 : 5;
@@ -57,30 +59,29 @@ struct Stage {
 };
 
 // Groups of 16 vectors that take a stage together: what they share is read once, and a vector is half a line of the cache.
-template <class T>
-constexpr int kHeldTogether = 128 / kVectorBytes;
+constexpr int kHeldBits = kVectorBytes == 64 ? 1 : kVectorBytes == 32 ? 2 : 3, kHeldTogether = 1 << kHeldBits;
 
 // The vectors of some groups on their way to where stages find them, or back: the lanes of `Mask` trade places with the
 // lowest bits of a group's index.
 template <class T>
-using Move = void (*)(T* const* at, const int64_t* offsets, typename Lanes<T>::Aligned* held, int groups, bool back);
+using Move = void (*)(T* const* at, const int64_t* offsets, typename Lanes<T>::Aligned* held, bool back);
 
 template <class T, int Mask>
-void move(T* const* at, const int64_t* offsets, typename Lanes<T>::Aligned* held, int groups, bool back) {
+void move(T* const* at, const int64_t* offsets, typename Lanes<T>::Aligned* held, bool back) {
   constexpr int kVectors = 1 << __builtin_popcount(Mask);
   for (int first = 0; first < 1 << kStageBits; first += kVectors)
-    for (int g = 0; g < groups; ++g) {
-      typename Lanes<T>::Aligned some[kVectors], *there = held + first * kHeldTogether<T> + g;
+    for (int g = 0; g < kHeldTogether; ++g) {
+      typename Lanes<T>::Aligned some[kVectors], *there = held + first * kHeldTogether + g;
 #pragma GCC unroll 16
       for (int v = 0; v < kVectors; ++v)
-        some[v] = back ? there[v * kHeldTogether<T>] : load(at[g] + offsets[first + v]);
+        some[v] = back ? there[v * kHeldTogether] : load(at[g] + offsets[first + v]);
       exchange_all<T, Mask>(some);
 #pragma GCC unroll 16
       for (int v = 0; v < kVectors; ++v)
         if (back)
           store(at[g] + offsets[first + v], some[v]);
         else
-          there[v * kHeldTogether<T>] = some[v];
+          there[v * kHeldTogether] = some[v];
     }
 }
 
@@ -122,8 +123,8 @@ Stage make_stage(const Block* blocks, const int64_t* first, const int64_t* last)
     stage.three += blocks[b].kind != kFull;
     for (int k = 0; k < kBlockSize; ++k) {
       const int32_t column = blocks[b].columns[k], row = blocks[b].rows[k];
-      stage.from[b][k] = first ? first[column] : column * kHeldTogether<T>;
-      stage.to[b][k] = last ? last[row] : row * kHeldTogether<T>;
+      stage.from[b][k] = first ? first[column] : column * kHeldTogether;
+      stage.to[b][k] = last ? last[row] : row * kHeldTogether;
     }
   }
   return stage;
@@ -153,7 +154,7 @@ void make_staged(Ready<T>& ready, const Step<T>& step) {
       const auto rank = std::find(sorted.begin(), sorted.end(), step.at[k]) - sorted.begin();
       slot |= (value >> (step.count - 1 - k) & 1) << (step.count - 1 - rank);
     }
-    places.push_back(ready.move ? slot * kHeldTogether<T> : ready.offsets[slot]);
+    places.push_back(ready.move ? slot * kHeldTogether : ready.offsets[slot]);
   }
   for (int k = 0; k < step.stages; ++k)
     ready.stages.push_back(make_stage<T>(step.blocks + k * kBlocks, k == 0 ? places.data() : nullptr,
@@ -204,7 +205,7 @@ Ready<T> make_ready(Step<T> step, int tile_bits, Place<T> place, const Trade<T>&
   step.at = at.data();
   ready.diagonal = step.diagonal;
   ready.count = step.count;
-  if (step.stages && tile_bits >= L::kBits + kStageBits) {
+  if (step.stages && tile_bits >= L::kBits + kStageBits + kHeldBits) {
     make_staged(ready, step);
     return ready;
   }
@@ -219,15 +220,15 @@ Ready<T> make_ready(Step<T> step, int tile_bits, Place<T> place, const Trade<T>&
   }
   ready.numbers = step.numbers;
   const int64_t columns = int64_t{1} << step.count;
-  if (tile_bits < L::kBits) {  // fewer entries than lanes
+  while (ready.low < step.count && step.at[step.count - 1 - ready.low] < L::kBits) ++ready.low;
+  const int high = step.count - ready.low;
+  if (tile_bits - L::kBits - high < (step.diagonal ? 0 : together_bits(int64_t{1} << high))) {
     ready.scalar = true;
     ready.offsets = offsets_of(step.at, step.count);
     ready.skipped = ready.offsets.back();
     for (int64_t& offset : ready.offsets) offset = place(offset);
     return ready;
   }
-  while (ready.low < step.count && step.at[step.count - 1 - ready.low] < L::kBits) ++ready.low;
-  const int high = step.count - ready.low;
   ready.offsets = offsets_of(step.at, high);
   ready.skipped = ready.offsets.back();
   for (int64_t& offset : ready.offsets) offset = place(offset);
@@ -272,58 +273,63 @@ struct Shape {
   static constexpr int kTogether = together(kRows);
 };
 
-// The rows from `First` on, block by block.
-template <class T, int Count, int Low, int Together, int First, class Factor>
-inline __attribute__((always_inline)) void dense_rows(T* tile, const int64_t* offsets, const int64_t* starts,
+// The rows of a block, from `first` on.
+template <int Rows, class T, int Count, int Low, class Factor>
+inline __attribute__((always_inline)) void dense_rows(T* tile, const int64_t* offsets, const int64_t* starts, int first,
                                                       const typename Lanes<T>::Aligned* in, const Factor* factors) {
   using V = typename Lanes<T>::Aligned;
-  using S = Shape<Count, Low>;
-  constexpr int kBlock = rows_of_block(S::kRows, First);
-  V sums[kBlock * Together];
+  constexpr int kColumns = Shape<Count, Low>::kColumns, kTogether = Shape<Count, Low>::kTogether;
+  factors += first * kColumns;
+  V sums[Rows * kTogether];
 #pragma GCC unroll 16
-  for (int k = 0; k < kBlock * Together; ++k) sums[k] = V{};
-  const V* from = in;
+  for (int k = 0; k < Rows * kTogether; ++k) sums[k] = V{};
 #pragma GCC unroll 4
-  for (int column = 0; column < S::kColumns; ++column) {
-    V values[Together];
+  for (int column = 0; column < kColumns; ++column) {
+    V values[kTogether];
 #pragma GCC unroll 8
-    for (int g = 0; g < Together; ++g) values[g] = from[g];
+    for (int g = 0; g < kTogether; ++g) values[g] = in[g];
 #pragma GCC unroll 8
-    for (int row = 0; row < kBlock; ++row) {
+    for (int row = 0; row < Rows; ++row) {
       const Factor factor = factors[row];
 #pragma GCC unroll 8
-      for (int g = 0; g < Together; ++g) sums[row * Together + g] += factor * values[g];
+      for (int g = 0; g < kTogether; ++g) sums[row * kTogether + g] += factor * values[g];
     }
-    from += Together;
-    factors += kBlock;
+    in += kTogether;
+    factors += Rows;
   }
 #pragma GCC unroll 8
-  for (int row = 0; row < kBlock; ++row)
+  for (int row = 0; row < Rows; ++row)
 #pragma GCC unroll 8
-    for (int g = 0; g < Together; ++g) store(tile + starts[g] + offsets[First + row], sums[row * Together + g]);
-  if constexpr (First + kBlock < S::kRows)
-    dense_rows<T, Count, Low, Together, First + kBlock>(tile, offsets, starts, in, factors);
+    for (int g = 0; g < kTogether; ++g) store(tile + starts[g] + offsets[first + row], sums[row * kTogether + g]);
 }
 
-template <class T, int Count, int Low, int Together>
+template <class T, int Count, int Low>
 inline __attribute__((always_inline)) void dense_groups(T* tile, const int64_t* offsets, const int64_t* starts,
                                                         const typename Lanes<T>::Mask* masks, const void* matrix) {
   using V = typename Lanes<T>::Aligned;
   using S = Shape<Count, Low>;
   using Factor = std::conditional_t<Low == 0, T, V>;
-  V in[S::kColumns * Together];
+  constexpr int kTogether = S::kTogether;
+  V in[S::kColumns * kTogether];
   for (int high = 0; high < S::kRows; ++high)
 #pragma GCC unroll 8
-    for (int g = 0; g < Together; ++g) {
+    for (int g = 0; g < kTogether; ++g) {
       const V value = load(tile + starts[g] + offsets[high]);
       if constexpr (Low == 0) {
-        in[high * Together + g] = value;
+        in[high * kTogether + g] = value;
       } else {
 #pragma GCC unroll 16
-        for (int low = 0; low < 1 << Low; ++low) in[((high << Low) + low) * Together + g] = shuffle<T>(value, masks[low]);
+        for (int low = 0; low < 1 << Low; ++low) in[((high << Low) + low) * kTogether + g] = shuffle<T>(value, masks[low]);
       }
     }
-  dense_rows<T, Count, Low, Together, 0>(tile, offsets, starts, in, static_cast<const Factor*>(matrix));
+  const Factor* factors = static_cast<const Factor*>(matrix);
+  const auto block = [&](auto rows, int first) {
+    dense_rows<rows, T, Count, Low>(tile, offsets, starts, first, in, factors);
+    return first + rows;
+  };
+  constexpr int kFirst = rows_of_block(S::kRows, 0), kNext = rows_of_block(S::kRows, kFirst);
+  int first = block(std::integral_constant<int, kFirst>(), 0);
+  while (first < S::kRows) first = block(std::integral_constant<int, kNext>(), first);
 }
 
 template <class T, int Count, int Low>
@@ -334,9 +340,9 @@ void dense(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
   const auto* masks = ready.masks.data();
   const void* matrix = Low == 0 ? static_cast<const void*>(ready.plain.data()) : ready.spread.data();
   const int64_t skipped = ready.skipped, groups = size / kLanes / S::kRows;
-  int64_t start = 0, group = 0;
+  int64_t start = 0;
   int64_t starts[S::kTogether];
-  for (; group + S::kTogether <= groups; group += S::kTogether) {
+  for (int64_t group = 0; group < groups; group += S::kTogether) {
     for (int g = 0; g < S::kTogether; ++g) {
       starts[g] = ready.place(start);
       start = next(start, skipped, kLanes);
@@ -345,17 +351,12 @@ void dense(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
     const T* soon = tile + ready.place(start);
     for (const int64_t line : ready.lines) __builtin_prefetch(soon + line, 1);
     ahead();
-    dense_groups<T, Count, Low, S::kTogether>(tile, offsets, starts, masks, matrix);
-  }
-  for (; group < groups; ++group) {
-    starts[0] = ready.place(start);
-    dense_groups<T, Count, Low, 1>(tile, offsets, starts, masks, matrix);
-    start = next(start, skipped, kLanes);
+    dense_groups<T, Count, Low>(tile, offsets, starts, masks, matrix);
   }
 }
 
 // One stage on some groups: from the tile or from what the stage before held, and to where the next one finds it.
-template <class T, int Together, bool FromTile, bool ToTile>
+template <class T, bool FromTile, bool ToTile>
 inline __attribute__((always_inline)) void one_stage(T* const* at, const Stage& stage, const T* numbers,
                                                      const typename Lanes<T>::Aligned* held,
                                                      typename Lanes<T>::Aligned* after) {
@@ -368,25 +369,25 @@ inline __attribute__((always_inline)) void one_stage(T* const* at, const Stage& 
       after[place + g] = value;
   };
   const auto each = [&](int block, auto first, auto mixes) {
-    V in[kBlockSize][Together];
+    V in[kBlockSize][kHeldTogether];
 #pragma GCC unroll 4
     for (int k = 0; k < kBlockSize; ++k)
 #pragma GCC unroll 4
-      for (int g = 0; g < Together; ++g) in[k][g] = read(stage.from[block][k], g);
+      for (int g = 0; g < kHeldTogether; ++g) in[k][g] = read(stage.from[block][k], g);
 #pragma GCC unroll 4
     for (int row = 0; row < kBlockSize; ++row) {
       const bool alone = !mixes || row < first;
       const T* factors = numbers + row * kBlockSize;
-      V sums[Together];
+      V sums[kHeldTogether];
 #pragma GCC unroll 4
-      for (int g = 0; g < Together; ++g) sums[g] = factors[alone ? row : first] * in[alone ? row : first][g];
+      for (int g = 0; g < kHeldTogether; ++g) sums[g] = factors[alone ? row : first] * in[alone ? row : first][g];
       if (!alone)
 #pragma GCC unroll 4
         for (int k = first + 1; k < kBlockSize; ++k)
 #pragma GCC unroll 4
-          for (int g = 0; g < Together; ++g) sums[g] += factors[k] * in[k][g];
+          for (int g = 0; g < kHeldTogether; ++g) sums[g] += factors[k] * in[k][g];
 #pragma GCC unroll 4
-      for (int g = 0; g < Together; ++g) write(stage.to[block][row], g, sums[g]);
+      for (int g = 0; g < kHeldTogether; ++g) write(stage.to[block][row], g, sums[g]);
     }
     numbers += kBlockSize * kBlockSize;
   };
@@ -396,63 +397,55 @@ inline __attribute__((always_inline)) void one_stage(T* const* at, const Stage& 
   for (; block < kBlocks; ++block) each(block, std::integral_constant<int, 0>(), std::true_type());
 }
 
-template <class T, int Together>
+template <class T>
 inline __attribute__((always_inline)) void staged_groups(T* const* at, const Ready<T>& ready) {
   using V = typename Lanes<T>::Aligned;
   constexpr int kNumbers = kBlocks * kBlockSize * kBlockSize;
   const Stage *stage = ready.stages.data(), *last = stage + ready.stages.size() - 1;
   const T* numbers = ready.numbers;
-  V held[2][(1 << kStageBits) * kHeldTogether<T>];
-  if (ready.stays) return one_stage<T, Together, true, true>(at, *stage, numbers, nullptr, nullptr);
-  one_stage<T, Together, true, false>(at, *stage, numbers, nullptr, held[0]);
+  V held[2][(1 << kStageBits) * kHeldTogether];
+  if (ready.stays) return one_stage<T, true, true>(at, *stage, numbers, nullptr, nullptr);
+  one_stage<T, true, false>(at, *stage, numbers, nullptr, held[0]);
   int now = 0;
   while (++stage < last) {
     numbers += kNumbers;
-    one_stage<T, Together, false, false>(at, *stage, numbers, held[now], held[now ^ 1]);
+    one_stage<T, false, false>(at, *stage, numbers, held[now], held[now ^ 1]);
     now ^= 1;
   }
-  one_stage<T, Together, false, true>(at, *stage, numbers + kNumbers, held[now], nullptr);
+  one_stage<T, false, true>(at, *stage, numbers + kNumbers, held[now], nullptr);
 }
 
 // The same with bits in lanes.
-template <class T, int Together>
+template <class T>
 inline __attribute__((always_inline)) void moved_groups(T* const* at, const Ready<T>& ready) {
-  typename Lanes<T>::Aligned held[2][(1 << kStageBits) * kHeldTogether<T>];
+  typename Lanes<T>::Aligned held[2][(1 << kStageBits) * kHeldTogether];
   const T* numbers = ready.numbers;
   int now = 0;
-  ready.move(at, ready.offsets.data(), held[0], Together, false);
+  ready.move(at, ready.offsets.data(), held[0], false);
   for (const Stage& stage : ready.stages) {
-    one_stage<T, Together, false, false>(at, stage, numbers, held[now], held[now ^ 1]);
+    one_stage<T, false, false>(at, stage, numbers, held[now], held[now ^ 1]);
     numbers += kBlocks * kBlockSize * kBlockSize;
     now ^= 1;
   }
-  ready.move(at, ready.offsets.data(), held[now], Together, true);
+  ready.move(at, ready.offsets.data(), held[now], true);
 }
 
 template <class T, bool Moves>
 void staged(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
-  constexpr int kLanes = Lanes<T>::kCount, kTogether = kHeldTogether<T>;
+  constexpr int kLanes = Lanes<T>::kCount;
   const int64_t groups = size / kLanes >> kStageBits;
-  int64_t start = 0, group = 0;
-  T* at[kTogether];
-  for (; group + kTogether <= groups; group += kTogether) {
-    for (int g = 0; g < kTogether; ++g) {
+  int64_t start = 0;
+  T* at[kHeldTogether];
+  for (int64_t group = 0; group < groups; group += kHeldTogether) {
+    for (int g = 0; g < kHeldTogether; ++g) {
       at[g] = tile + ready.place(start);
       start = next(start, ready.skipped, kLanes);
     }
     if constexpr (Moves)
-      moved_groups<T, kTogether>(at, ready);
+      moved_groups(at, ready);
     else
-      staged_groups<T, kTogether>(at, ready);
+      staged_groups(at, ready);
     ahead();
-  }
-  for (; group < groups; ++group) {
-    at[0] = tile + ready.place(start);
-    if constexpr (Moves)
-      moved_groups<T, 1>(at, ready);
-    else
-      staged_groups<T, 1>(at, ready);
-    start = next(start, ready.skipped, kLanes);
   }
 }
 
@@ -530,7 +523,7 @@ int64_t groups_at_once(const Ready<T>& ready, int64_t size) {
   const int64_t vectors = size / Lanes<T>::kCount, rows = ready.offsets.size();
   if (ready.scalar) return 0;
   if (ready.diagonal) return vectors / rows;
-  return vectors / rows / (ready.stages.empty() ? together(rows) : kHeldTogether<T>);
+  return vectors / rows / (ready.stages.empty() ? together(rows) : kHeldTogether);
 }
 
 }  // namespace qdist
