@@ -271,6 +271,7 @@ template <int Count, int Low>
 struct Shape {
   static constexpr int kColumns = 1 << Count, kRows = 1 << (Count - Low);
   static constexpr int kTogether = together(kRows);
+  static constexpr int kAhead = kRows < 16 ? 16 / kRows : 1;  // times so many groups take as long as memory does
 };
 
 // The rows of a block, from `first` on.
@@ -340,15 +341,21 @@ void dense(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
   const auto* masks = ready.masks.data();
   const void* matrix = Low == 0 ? static_cast<const void*>(ready.plain.data()) : ready.spread.data();
   const int64_t skipped = ready.skipped, groups = size / kLanes / S::kRows;
-  int64_t start = 0;
+  const auto after = [&](int64_t index) {
+    for (int g = 0; g < S::kTogether; ++g) index = next(index, skipped, kLanes);
+    return index;
+  };
+  int64_t start = 0, later = 0;
+  for (int k = 0; k < S::kAhead; ++k) later = after(later);
   int64_t starts[S::kTogether];
   for (int64_t group = 0; group < groups; group += S::kTogether) {
     for (int g = 0; g < S::kTogether; ++g) {
       starts[g] = ready.place(start);
       start = next(start, skipped, kLanes);
     }
-    // The next groups, for which the processor does not look far enough ahead.
-    const T* soon = tile + ready.place(start);
+    // Groups that come soon, for which the processor does not look far enough ahead.
+    const T* soon = tile + ready.place(later);
+    later = after(later);
     for (const int64_t line : ready.lines) __builtin_prefetch(soon + line, 1);
     ahead();
     dense_groups<T, Count, Low>(tile, offsets, starts, masks, matrix);
