@@ -431,14 +431,13 @@ def _outer_on_host(first: np.ndarray, second: np.ndarray, room: int) -> np.ndarr
     shape = first.size, second.size
     dtype = np.result_type(first, second)
     grown = grow(first, math.prod(shape)) if first.dtype == dtype else None
-    is_large = math.prod(shape) > PIECE
+    room = room if math.prod(shape) > PIECE else 0
     if math.prod(shape) > NATIVE_ENTRIES and dtype in native.SUFFIXES and native.is_used():
-        room = room if is_large else 0
         out = empty((math.prod(shape),), dtype, room=room) if grown is None else grown
         native.outer(np.ascontiguousarray(first, dtype), np.ascontiguousarray(second, dtype), out)
         return out
     if grown is None:
-        out = empty(shape, dtype, room=room if is_large else 0)
+        out = empty(shape, dtype, room=room)
         return np.multiply(first[:, None], second, out=out).reshape(-1)
     # From the end: what is read has not been overwritten yet.
     out, step = grown.reshape(shape), max(1, PIECE // shape[1])

@@ -195,10 +195,8 @@ class Blocks:
         """One block for several, and the identity on the wires that are in none."""
         held = [w for block in blocks for w in block.outputs]
         free = tuple([w for w in dict.fromkeys(inputs) if w not in held])
-        parts = blocks
-        if free or not blocks:
-            size = entries(self._sizes(free))
-            parts = [_Block(free, free, size, size), *blocks]
+        size = entries(self._sizes(free))
+        parts = [_Block(free, free, size, size), *blocks] if free else blocks
         joined = _Block(
             tuple([w for part in parts for w in part.inputs]),
             tuple([w for part in parts for w in part.outputs]),

@@ -279,9 +279,8 @@ class _Lowering:
 
     def _apply(self, step: Apply) -> None:
         when = self._wired(step.when) if step.when else None
-        if when is not None or len(step.qubits) > 1 or self.sampled:  # one qubit waits for nothing
-            start = self._start(step.qubits, step.when)
-            self._touch(step.qubits, start)
+        start = self._start(step.qubits, step.when)
+        self._touch(step.qubits, start)
         if isinstance(step.operation, Channel):
             self._act((self._channel(step.operation, step.qubits),), when)
             return

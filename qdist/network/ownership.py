@@ -50,6 +50,11 @@ class _Books:
             self.places[id(step)] = _where(step, self.network)
         return self.places[id(step)]
 
+    def became(self, qubit: str, fate: str) -> None:
+        """A qubit comes or goes: what was allowed must be asked again."""
+        self.fate[qubit] = fate
+        self.allowed.clear()
+
 
 def check_program(program: Program, network: Network) -> None:
     """Raise if a program copies a qubit, uses one that is gone, or acts where it has no right to.
@@ -126,8 +131,7 @@ def _make(books: _Books, qubits: tuple[str, ...]) -> None:
     for qubit in qubits:
         if books.fate.get(qubit) == LIVE:
             raise QdistError(f"'{qubit}' must be free, but holds a live qubit. Measure, reset or discard it first.")
-        books.fate[qubit] = LIVE
-    books.allowed.clear()
+        books.became(qubit, LIVE)
 
 
 def _act(books: _Books, step: Step, number: int) -> None:
@@ -149,13 +153,11 @@ def _act(books: _Books, step: Step, number: int) -> None:
             books.known_at[bit] = set(nodes)
             if not step.keep:
                 where = f", teleported to '{step.moved_to}'" if step.moved_to else ""
-                books.fate[step.qubit] = f"was measured in step {number}{where}"
-                books.allowed.clear()
+                books.became(step.qubit, f"was measured in step {number}{where}")
         case Lose(flag=flag):
             books.known_at[flag] = set(nodes)
         case Discard(qubit=qubit):
-            books.fate[qubit] = f"was discarded in step {number}"
-            books.allowed.clear()
+            books.became(qubit, f"was discarded in step {number}")
         case Apply(when=None):
             books.allowed.add(id(step))
 

@@ -119,7 +119,7 @@ def rounds(contestants: Sequence[Contestant], *, repetitions: int, most_seconds:
         first[one.name] = _turn(one, times[one.name], most_seconds, warming=True)
     racing = [one for one in contestants if times[one.name].error is None]
     for one in racing:
-        times[one.name].loops = max(1, math.ceil(TURN / max(first[one.name], 1e-6)))
+        times[one.name].loops = runs_a_turn(first[one.name])
     seconds = sum(max(TURN, first[one.name]) + SETTLE for one in racing)
     for repetition in range(max(2, min(repetitions, int(most_seconds / seconds))) if racing else 0):
         start = repetition % len(racing)
@@ -127,6 +127,11 @@ def rounds(contestants: Sequence[Contestant], *, repetitions: int, most_seconds:
             time.sleep(SETTLE)
             _turn(one, times[one.name], most_seconds)
     return {name: asdict(found) for name, found in times.items()}
+
+
+def runs_a_turn(seconds: float) -> int:
+    """How many runs of so many seconds a turn has, so that it takes at least `TURN`."""
+    return max(1, math.ceil(TURN / max(seconds, 1e-6)))
 
 
 def _turn(one: Contestant, times: Times, most_seconds: float, *, warming: bool = False) -> float:

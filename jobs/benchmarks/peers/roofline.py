@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from jobs.benchmarks.peers.circuits import ROOT, brickwork
-from jobs.benchmarks.peers.contest import TURN
+from jobs.benchmarks.peers.contest import runs_a_turn
 from jobs.benchmarks.peers.contestants.ours import Ready
 
 QUBITS = 12
@@ -130,7 +130,7 @@ def _timed(function: Callable[[Any], Any], array: Any) -> tuple[Any, float]:
 def _growth(sizes: Sequence[int], precision: str, *, repetitions: int) -> list[dict[str, Any]]:
     """Whole circuits of all sizes in turn, since a machine that others share has fast and slow minutes.
 
-    The first run of each is for its memory; small ones are run often enough that each turn takes `TURN` seconds.
+    The first run of each is for its memory; small ones are run often enough that they are as long as other turns.
     """
     rows, runs = [], []
     for size in sizes:
@@ -138,7 +138,7 @@ def _growth(sizes: Sequence[int], precision: str, *, repetitions: int) -> list[d
         growth, seconds = peak_growth(ready.run), _timed_runs(ready, 1)
         state = 4**size * np.dtype(precision).itemsize
         rows.append({"qubits": size, **ready.facts(), "state_bytes": state, "peak_bytes": growth, "wall": []})
-        runs.append((ready, max(1, round(TURN / seconds))))
+        runs.append((ready, runs_a_turn(seconds)))
     for _ in range(repetitions):
         for row, (ready, count) in zip(rows, runs, strict=True):
             row["wall"].append(_timed_runs(ready, count))

@@ -21,7 +21,7 @@ constexpr int kMaxStepBits = 6;
 
 enum Kind : int32_t { kDiagonal, kThree, kFull };
 
-constexpr int kBlocks = 4, kBlockSize = 4, kStageBits = 4;
+constexpr int kBlocks = 4, kBlockSize = 4, kStageBits = 4, kStageNumbers = kBlocks * kBlockSize * kBlockSize;
 
 // A part of a stage, as it is written in the program: from four entries of a group to four.
 struct Block {
@@ -112,6 +112,13 @@ struct Ready {
   std::vector<T> plain;                     // the same, where it has no bits in lanes
   const T* numbers;
   std::vector<T> own;  // if they are in another order than in the program
+
+  // Its columns differ in these bits.
+  void reaches(const int32_t* at, int many) {
+    offsets = offsets_of(at, many);
+    skipped = offsets.back();
+    for (int64_t& offset : offsets) offset = place(offset);
+  }
 };
 
 // `first` and `last` say where the entries of the step's first columns and last rows are.
@@ -143,19 +150,13 @@ void make_staged(Ready<T>& ready, const Step<T>& step) {
     lanes |= 1 << sorted[k];
     at[k] = bit;
   }
-  ready.offsets = offsets_of(at.data(), step.count);
-  ready.skipped = ready.offsets.back();
-  for (int64_t& offset : ready.offsets) offset = ready.place(offset);
+  ready.reaches(at.data(), step.count);
   ready.move = move_of<T>(lanes);
-  std::vector<int64_t> places;  // of each value of the step's bits as it numbers them
-  for (int64_t value = 0; value < int64_t(ready.offsets.size()); ++value) {
-    int64_t slot = 0;
-    for (int k = 0; k < step.count; ++k) {
-      const auto rank = std::find(sorted.begin(), sorted.end(), step.at[k]) - sorted.begin();
-      slot |= (value >> (step.count - 1 - k) & 1) << (step.count - 1 - rank);
-    }
-    places.push_back(ready.move ? slot * kHeldTogether : ready.offsets[slot]);
-  }
+  std::vector<int32_t> ranks;  // how many of its bits lie below each
+  for (int k = 0; k < step.count; ++k)
+    ranks.push_back(sorted.end() - std::find(sorted.begin(), sorted.end(), step.at[k]) - 1);
+  std::vector<int64_t> places = offsets_of(ranks.data(), step.count);  // of each value of the bits as the step has them
+  for (int64_t& place : places) place = ready.move ? place * kHeldTogether : ready.offsets[place];
   for (int k = 0; k < step.stages; ++k)
     ready.stages.push_back(make_stage<T>(step.blocks + k * kBlocks, k == 0 ? places.data() : nullptr,
                                          k + 1 == step.stages ? places.data() : nullptr));
@@ -167,10 +168,9 @@ void make_staged(Ready<T>& ready, const Step<T>& step) {
 template <class T>
 std::vector<T> reordered(const Step<T>& step, const std::vector<int>& from) {
   const int64_t rows = int64_t{1} << step.count;
-  std::vector<int64_t> old(rows, 0);
-  for (int64_t value = 0; value < rows; ++value)
-    for (int k = 0; k < step.count; ++k)
-      if (value >> (step.count - 1 - k) & 1) old[value] |= int64_t{1} << (step.count - 1 - from[k]);
+  std::vector<int32_t> bits;
+  for (const int place : from) bits.push_back(step.count - 1 - place);
+  const std::vector<int64_t> old = offsets_of(bits.data(), step.count);
   std::vector<T> numbers;
   for (int64_t row = 0; row < rows; ++row) {
     if (step.diagonal) numbers.push_back(step.numbers[old[row]]);
@@ -224,14 +224,10 @@ Ready<T> make_ready(Step<T> step, int tile_bits, Place<T> place, const Trade<T>&
   const int high = step.count - ready.low;
   if (tile_bits - L::kBits - high < (step.diagonal ? 0 : together_bits(int64_t{1} << high))) {
     ready.scalar = true;
-    ready.offsets = offsets_of(step.at, step.count);
-    ready.skipped = ready.offsets.back();
-    for (int64_t& offset : ready.offsets) offset = place(offset);
+    ready.reaches(step.at, step.count);
     return ready;
   }
-  ready.offsets = offsets_of(step.at, high);
-  ready.skipped = ready.offsets.back();
-  for (int64_t& offset : ready.offsets) offset = place(offset);
+  ready.reaches(step.at, high);
   const int32_t* lane_bits = step.at + high;
   std::vector<int64_t> lane_value(L::kCount, 0);  // of the step's low bits
   int64_t lane_mask = 0;
@@ -271,7 +267,7 @@ template <int Count, int Low>
 struct Shape {
   static constexpr int kColumns = 1 << Count, kRows = 1 << (Count - Low);
   static constexpr int kTogether = together(kRows);
-  static constexpr int kAhead = kRows < 16 ? 16 / kRows : 1;  // times so many groups take as long as memory does
+  static constexpr int kAhead = std::max(1, 16 / kRows);  // times so many groups take as long as memory does
 };
 
 // The rows of a block, from `first` on.
@@ -407,7 +403,6 @@ inline __attribute__((always_inline)) void one_stage(T* const* at, const Stage& 
 template <class T>
 inline __attribute__((always_inline)) void staged_groups(T* const* at, const Ready<T>& ready) {
   using V = typename Lanes<T>::Aligned;
-  constexpr int kNumbers = kBlocks * kBlockSize * kBlockSize;
   const Stage *stage = ready.stages.data(), *last = stage + ready.stages.size() - 1;
   const T* numbers = ready.numbers;
   V held[2][(1 << kStageBits) * kHeldTogether];
@@ -415,14 +410,14 @@ inline __attribute__((always_inline)) void staged_groups(T* const* at, const Rea
   one_stage<T, true, false>(at, *stage, numbers, nullptr, held[0]);
   int now = 0;
   while (++stage < last) {
-    numbers += kNumbers;
+    numbers += kStageNumbers;
     one_stage<T, false, false>(at, *stage, numbers, held[now], held[now ^ 1]);
     now ^= 1;
   }
-  one_stage<T, false, true>(at, *stage, numbers + kNumbers, held[now], nullptr);
+  one_stage<T, false, true>(at, *stage, numbers + kStageNumbers, held[now], nullptr);
 }
 
-// The same with bits in lanes.
+// The same with bits in lanes; a function of its own, since both in one cost the other a tenth.
 template <class T>
 inline __attribute__((always_inline)) void moved_groups(T* const* at, const Ready<T>& ready) {
   typename Lanes<T>::Aligned held[2][(1 << kStageBits) * kHeldTogether];
@@ -431,7 +426,7 @@ inline __attribute__((always_inline)) void moved_groups(T* const* at, const Read
   ready.move(at, ready.offsets.data(), held[0], false);
   for (const Stage& stage : ready.stages) {
     one_stage<T, false, false>(at, stage, numbers, held[now], held[now ^ 1]);
-    numbers += kBlocks * kBlockSize * kBlockSize;
+    numbers += kStageNumbers;
     now ^= 1;
   }
   ready.move(at, ready.offsets.data(), held[now], true);
@@ -513,7 +508,7 @@ template <class T>
 void apply(T* tile, int64_t size, const Ready<T>& ready, Ahead<T>& ahead) {
   if (ready.scalar) return entry_by_entry(tile, size, ready);
   if (ready.diagonal) return diagonal(tile, size, ready, ahead);
-  if (!ready.stages.empty()) return ready.move ? staged<T, true>(tile, size, ready, ahead) : staged<T, false>(tile, size, ready, ahead);
+  if (!ready.stages.empty()) return (ready.move ? staged<T, true> : staged<T, false>)(tile, size, ready, ahead);
   switch (ready.count) {
     case 1: return dense_of<T, 1>(tile, size, ready, ahead);
     case 2: return dense_of<T, 2>(tile, size, ready, ahead);
