@@ -1,5 +1,6 @@
 """NumPy arrays for vectors: aligned to the cache, with room to grow in place."""
 
+import ctypes
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,17 @@ import numpy as np
 LINE_BYTES = 128
 """Arrays begin at a multiple of it. Cores that write to neighboring tiles must not share lines of the cache, which are
 64 bytes and are fetched in twos: on arrays 16 bytes off, two cores took twice as long."""
+
+SMALL_BYTES = 2**12
+"""Arrays that one core works on alone: where they begin does not matter."""
+
+
+def address(array: np.ndarray) -> int:
+    """Where the entries of an array begin, as `array.ctypes.data`, which takes four times as long."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (BufferError, TypeError, ValueError):  # read-only, not contiguous, or without entries
+        return array.ctypes.data
 
 
 def empty(shape: Sequence[int], dtype: Any, *, room: int = 0) -> np.ndarray:
@@ -21,12 +33,14 @@ def empty(shape: Sequence[int], dtype: Any, *, room: int = 0) -> np.ndarray:
     """
     itemsize = np.dtype(dtype).itemsize
     size = math.prod(shape) * itemsize
+    if max(size, room * itemsize) <= SMALL_BYTES:
+        return np.empty(shape, dtype)
     try:
         raw = np.empty(max(size, room * itemsize) + LINE_BYTES, np.uint8)
     except MemoryError:  # a system that does not lend what it may not have
         raw = np.empty(size + LINE_BYTES, np.uint8)
-    start = -raw.ctypes.data % LINE_BYTES
-    return raw[start : start + size].view(dtype).reshape(shape)
+    start = -address(raw) % LINE_BYTES
+    return np.ndarray(shape, dtype, raw, start)
 
 
 def grow(array: np.ndarray, entries: int) -> np.ndarray | None:
@@ -39,7 +53,8 @@ def grow(array: np.ndarray, entries: int) -> np.ndarray | None:
         raw = raw.base
     if array.ndim != 1 or raw.dtype != np.uint8 or not array.flags.c_contiguous or not array.flags.writeable:
         return None
-    start = array.ctypes.data - raw.ctypes.data
+    begin = address(raw)
+    start = address(array) - begin
     end = start + entries * array.itemsize
-    is_first = start == -raw.ctypes.data % LINE_BYTES
+    is_first = start == -begin % LINE_BYTES
     return raw[start:end].view(array.dtype) if is_first and end <= raw.nbytes else None

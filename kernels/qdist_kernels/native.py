@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from qdist_kernels import build, cuda, settings
+from qdist_kernels.memory import address
 from qdist_kernels.namespace import is_jax, is_traced, precision_of
 from qdist_kernels.program import Program
 
@@ -111,7 +112,18 @@ def is_on_device(vector: Any) -> bool:
 
 @cache
 def _host() -> Any:
-    return ctypes.CDLL(str(build.library("host")))
+    return opened(build.library("host"))
+
+
+def opened(path: Path) -> Any:
+    """A build of the library that knows what its functions take: whoever calls them makes no object of every number."""
+    library = ctypes.CDLL(str(path))
+    pointer, long, short = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+    for suffix in SUFFIXES.values():
+        getattr(library, f"qdist_passes_{suffix}").argtypes = (pointer, long, short, pointer, pointer, short)
+        getattr(library, f"qdist_outer_{suffix}").argtypes = (pointer, long, pointer, long, pointer, short)
+        getattr(library, f"qdist_contract_{suffix}").argtypes = (pointer,) * 8
+    return library
 
 
 def run(vector: Any, program: Program) -> Any:
@@ -141,26 +153,13 @@ def call(library: Any, vector: np.ndarray, bits: int, code: np.ndarray, numbers:
     if not vector.flags.c_contiguous:
         raise ValueError("A vector must be contiguous to be changed by native kernels, but is a slice. Copy it.")
     function = getattr(library, f"qdist_passes_{SUFFIXES[vector.dtype]}")
-    function(
-        ctypes.c_void_p(vector.ctypes.data),
-        ctypes.c_int64(vector.size >> bits),
-        ctypes.c_int32(bits),
-        ctypes.c_void_p(code.ctypes.data),
-        ctypes.c_void_p(numbers.ctypes.data),
-        ctypes.c_int32(settings.threads()),
-    )
+    function(address(vector), vector.size >> bits, bits, address(code), address(numbers), settings.threads())
 
 
 def outer(first: np.ndarray, second: np.ndarray, out: np.ndarray) -> None:
     """The tensor product of two vectors into `out`, which may begin where `first` does, but not overlap `second`."""
-    getattr(_host(), f"qdist_outer_{SUFFIXES[out.dtype]}")(
-        ctypes.c_void_p(first.ctypes.data),
-        ctypes.c_int64(first.size),
-        ctypes.c_void_p(second.ctypes.data),
-        ctypes.c_int64(second.size),
-        ctypes.c_void_p(out.ctypes.data),
-        ctypes.c_int32(settings.threads()),
-    )
+    function = getattr(_host(), f"qdist_outer_{SUFFIXES[out.dtype]}")
+    function(address(first), first.size, address(second), second.size, address(out), settings.threads())
 
 
 class Sums:
@@ -176,10 +175,10 @@ class Sums:
     def __init__(self, places: Sequence[Any], groups: Sequence[Any], columns: Sequence[int]) -> None:
         self._kept = [np.array(part, np.int64) for each in places for part in each]
         self._kept += [np.array(groups, np.int64).reshape(-1, 4), np.array(columns, np.int64)]
-        self.places = tuple(_pointers(map(_address, self._kept[k:6:2])) for k in (0, 1))
+        self.places = tuple(_pointers(map(address, self._kept[k:6:2])) for k in (0, 1))
         self.rest = [len(array) for array in self._kept[1:6:2]]
         self.rows, self.groups = len(self._kept[0]), len(groups)
-        self.lists = tuple(ctypes.c_void_p(_address(array)) for array in self._kept[6:])
+        self.lists = tuple(map(address, self._kept[6:]))
 
 
 def contract(arrays: Sequence[np.ndarray | None], sums: Sums, values: Sequence[Any]) -> None:
@@ -198,17 +197,17 @@ def contract(arrays: Sequence[np.ndarray | None], sums: Sums, values: Sequence[A
     alike = [not isinstance(value, np.ndarray) for value in values]
     numbers = np.array([value if one else 0 for value, one in zip(values, alike, strict=True)], dtype)
     known = {id(v): np.ascontiguousarray(v, dtype) for v in values if isinstance(v, np.ndarray)}
-    places = {key: _address(array) for key, array in known.items()}
-    start, step = _address(numbers), dtype.itemsize
+    places = {key: address(array) for key, array in known.items()}
+    start, step = address(numbers), dtype.itemsize
     addresses = [places.get(id(value), start + k * step) for k, value in enumerate(values)]
     same = np.array(alike, np.int8)
     getattr(_host(), f"qdist_contract_{SUFFIXES[dtype]}")(
-        _pointers(None if array is None else _address(array) for array in arrays),
+        _pointers(None if array is None else address(array) for array in arrays),
         *sums.places,
-        ctypes.c_void_p(_address(sizes)),
+        address(sizes),
         *sums.lists,
         _pointers(addresses),
-        ctypes.c_void_p(_address(same)),
+        address(same),
     )
 
 
@@ -229,10 +228,6 @@ def _shots(dtype: str, results: int, shots: int, work: int, lanes: int) -> Calla
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape in ((results, shots), (work, lanes))]
     function = jax.ffi.ffi_call(f"qdist_shots_{SUFFIXES[np.dtype(dtype)]}", shapes)
     return jax.jit(lambda *arrays: function(*arrays)[0])
-
-
-def _address(array: np.ndarray) -> int:
-    return array.__array_interface__["data"][0]
 
 
 def _pointers(addresses: Iterable[int | None]) -> Any:

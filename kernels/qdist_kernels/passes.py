@@ -10,8 +10,11 @@ from qdist_kernels.program import Program
 from qdist_kernels.transfer import placed, scale, settle, update
 
 DOUBLE_ENTRIES = 2**16
-"""Vectors with at most this many entries are computed in float64: they are in a cache, and circuits on few qubits have
-tens of thousands of operations, whose rounding errors add up."""
+"""Vectors with at most this many entries are computed in float64 by programs of many steps: they are in a cache, and
+circuits on few qubits have tens of thousands of operations, whose rounding errors add up."""
+
+MANY_STEPS = 16
+"""Steps of a program from which on it pays to convert its vector."""
 
 
 def run_passes(vector: Any, program: Program) -> Any:
@@ -20,7 +23,8 @@ def run_passes(vector: Any, program: Program) -> Any:
     v'[…, a, …] = Σ_b W[a, b] v[…, b, …] for each step W, one after another
 
     With native kernels a tile is read from memory once a pass. Otherwise, and for batches on the host, step by step, by
-    `update` and `scale`; derivatives go through those. Small float32 vectors on the host are rounded once, at the end.
+    `update` and `scale`; derivatives go through those. After many steps, small float32 vectors on the host are rounded
+    once, at the end.
 
     Args:
         vector: Shape (2^bits,) or (batch, 2^bits).
@@ -31,7 +35,8 @@ def run_passes(vector: Any, program: Program) -> Any:
     """
     vector = placed(vector)
     is_batch_on_host = vector.ndim == 2 and not is_jax(vector)
-    if not is_jax(vector) and vector.dtype == np.float32 and vector.size <= DOUBLE_ENTRIES:
+    is_small = not is_jax(vector) and vector.size <= DOUBLE_ENTRIES
+    if is_small and vector.dtype == np.float32 and len(program.steps) >= MANY_STEPS:
         vector[...] = run_passes(vector.astype(float), program)
         return vector
     if not is_batch_on_host and native.is_used_for(vector, program.bits):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ ON_HOST = Tiles(
     least_bits=0,
     part_bytes=2**22,
     part_rows=8,
-    staged_bits=18,
+    staged_bits=16,
 )
 """Half of the L2 cache that processors have had since 2019; four tiles for the cores to share. On 2¹⁴ entries or fewer,
 cores would wait for each other longer than they compute. What reading costs is measured. The L3 cache holds a part for
@@ -159,7 +159,7 @@ class Program:
         """Those of all groups."""
         return tuple(each for group in self.groups for each in group.passes)
 
-    @property
+    @cached_property
     def steps(self) -> tuple[Step, ...]:
         """All of them, in an order that gives the same state as the one in which they were asked for."""
         return tuple(step for each in self.passes for step in each.steps)

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from functools import cache
 from pathlib import Path
 
 KERNELS = "QDIST_KERNELS"
@@ -16,8 +17,9 @@ def chosen() -> str:
     return name
 
 
+@cache
 def threads() -> int:
-    """How many cores this process may keep busy: those of its affinity mask, or `NPROC`, as XLA does."""
+    """How many cores this process may keep busy: those of its affinity mask, or `NPROC`, as XLA does; asked once."""
     wanted = os.environ.get("NPROC", "")
     if wanted.isdecimal() and int(wanted) > 0:
         return int(wanted)

@@ -25,7 +25,7 @@ HOST_ENTRIES = 4**10
 entries NumPy takes 0.7–3.7 ms a contraction and a jitted one 0.9–2.3 ms, plus 70–90 ms to compile each position."""
 
 NATIVE_ENTRIES = 2**10
-"""Entries up to which NumPy is faster than writing a program for one matrix, or calling what multiplies two vectors."""
+"""Entries up to which NumPy is faster than writing a program for one matrix."""
 
 TILE = 2**18
 """Entries that a large contraction holds beside its vector: few enough for the L2 cache in float32."""
@@ -428,12 +428,12 @@ PIECE = 2**16
 
 
 def _outer_on_host(first: np.ndarray, second: np.ndarray, room: int) -> np.ndarray:
-    shape = first.size, second.size
+    shape, entries = (first.size, second.size), first.size * second.size
     dtype = np.result_type(first, second)
-    grown = grow(first, math.prod(shape)) if first.dtype == dtype else None
-    room = room if math.prod(shape) > PIECE else 0
-    if math.prod(shape) > NATIVE_ENTRIES and dtype in native.SUFFIXES and native.is_used():
-        out = empty((math.prod(shape),), dtype, room=room) if grown is None else grown
+    grown = grow(first, entries) if first.dtype == dtype else None
+    room = room if entries > PIECE else 0
+    if dtype in native.SUFFIXES and native.is_used():
+        out = empty((entries,), dtype, room=room) if grown is None else grown
         native.outer(np.ascontiguousarray(first, dtype), np.ascontiguousarray(second, dtype), out)
         return out
     if grown is None:

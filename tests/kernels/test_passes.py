@@ -1,6 +1,5 @@
 """Passes by every set of kernels, and every way to compile them, against plain NumPy."""
 
-import ctypes
 import importlib
 import itertools
 import os
@@ -61,7 +60,7 @@ def test_every_build_gives_the_same(machine, tmp_path):
     path = build.library("host", machine=flags, folder=tmp_path)
     if not has_instructions(needed):
         pytest.skip(f"compiled, but this processor has no {machine}")
-    library, rng = ctypes.CDLL(str(path)), np.random.default_rng(0)
+    library, rng = native.opened(path), np.random.default_rng(0)
     programs = [random_program(bits, rng, passes=8) for bits in (1, 4, 11)]
     programs += [make(np.random.default_rng(seed)) for seed in range(60) for make in (trading_program, lone_program)]
     for program, dtype in itertools.product(programs, DTYPES):
@@ -72,13 +71,13 @@ def test_every_build_gives_the_same(machine, tmp_path):
         assert np.allclose(vector, wanted, atol=TOLERANCE[np.dtype(dtype)])
 
 
-@pytest.mark.parametrize("threads", ["1", "2", "5"])
+@pytest.mark.parametrize("threads", [1, 2, 5])
 def test_the_number_of_threads_does_not_change_a_bit(threads, kernel_set, monkeypatch):
     rng = np.random.default_rng(1)
     program, vector = random_program(15, rng), rng.normal(size=2**15).astype(np.float32)
-    monkeypatch.setenv("NPROC", "1")
+    monkeypatch.setattr(native.settings, "threads", lambda: 1)
     wanted = kernels.run_passes(vector.copy(), program)
-    monkeypatch.setenv("NPROC", threads)
+    monkeypatch.setattr(native.settings, "threads", lambda: threads)
     assert np.array_equal(kernels.run_passes(vector.copy(), program), wanted)
 
 
@@ -154,11 +153,14 @@ def test_the_library_is_compiled_once_and_found_again_without_jax(tmp_path):
 
 def test_small_float32_vectors_are_rounded_once(monkeypatch, kernel_set):
     """Ten thousand rotations in float32 would be off by 1e-4."""
-    monkeypatch.setattr(importlib.import_module("qdist_kernels.passes"), "DOUBLE_ENTRIES", 2**8)
+    module = importlib.import_module("qdist_kernels.passes")
+    monkeypatch.setattr(module, "DOUBLE_ENTRIES", 2**8)
     rotation = np.eye(4)
     rotation[1:3, 1:3] = [[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]]
     step = kernels.Step((3, 2), rotation)
     program = in_one_group(8, (kernels.Pass(tuple(range(8)), (step,) * 10**4),))
     vector = np.random.default_rng(0).normal(size=2**8).astype(np.float32)
     wanted = kernels.run_passes(vector.astype(float), program)
-    assert np.allclose(kernels.run_passes(vector, program), wanted, rtol=0, atol=1e-6)
+    assert np.allclose(kernels.run_passes(vector.copy(), program), wanted, rtol=0, atol=1e-6)
+    monkeypatch.setattr(module, "MANY_STEPS", 10**4 + 1)
+    assert not np.allclose(kernels.run_passes(vector, program), wanted, rtol=0, atol=1e-6)

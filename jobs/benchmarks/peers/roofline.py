@@ -69,7 +69,7 @@ def measure(precision: str, threads: int, quick: bool) -> dict[str, Any]:
         pairs = list(combinations(range(QUBITS), 2))
         pairs = pairs[::13] if quick else pairs
         found = _in_turn(pairs, precision, threads, repetitions=3 if quick else 7)
-    return found | {"growth": _growth(GROWTH[:3] if quick else GROWTH, precision, repetitions=3 if quick else 5)}
+    return found | {"growth": _growth(GROWTH[:3] if quick else GROWTH, precision, repetitions=3 if quick else 15)}
 
 
 def _in_turn(pairs: list[tuple[int, int]], precision: str, threads: int, *, repetitions: int) -> dict[str, Any]:

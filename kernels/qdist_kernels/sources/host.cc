@@ -94,7 +94,7 @@ void outer(const T* first, int64_t rows, const T* second, int64_t columns, T* ou
   const auto write = [&](int64_t begin, int64_t end) {
     (columns == 4 ? outer_rows<4, T> : outer_rows<0, T>)(first, begin, end, second, columns, out);
   };
-  const int64_t share = std::max<int64_t>(1, (1 << 16) / columns);
+  const int64_t share = std::max<int64_t>(1, (1 << 13) / columns);  // small: the last rows are one thread's
   while (rows > share && columns > 1) {
     const int64_t begin = (rows + columns - 1) / columns, parts = (rows - begin + share - 1) / share;
     parallel<T>(parts, share * columns, 0, threads, [&](int64_t part, T*) {
