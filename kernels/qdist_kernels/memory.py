@@ -15,12 +15,12 @@ SMALL_BYTES = 2**12
 """Arrays that one core works on alone: where they begin does not matter."""
 
 
-def address(array: np.ndarray) -> int:
-    """Where the entries of an array begin, as `array.ctypes.data`, which takes four times as long."""
+def address(array: Any) -> int:
+    """Where the entries of an array of NumPy's begin, as `array.ctypes.data`, which takes four times as long."""
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))
     except (BufferError, TypeError, ValueError):  # read-only, not contiguous, or without entries
-        return array.ctypes.data
+        return int(array.ctypes.data)
 
 
 def empty(shape: Sequence[int], dtype: Any, *, room: int = 0) -> np.ndarray:
