@@ -132,7 +132,7 @@ def _roofline(rows: list[dict[str, Any]]) -> Iterator[Figure]:
         sizes = sorted(times)
         for small, large in pairwise(sizes):
             off = times[large] / times[small] / GROWTH
-            steps.append((max(off, 1 / off) - 1, f"{off * GROWTH:.2f} × from {small} to {large}, {row['precision']}"))
+            steps.append((abs(off - 1), f"{off * GROWTH:.2f} × from {small} to {large}, {row['precision']}"))
         mean = (times[sizes[-1]] / times[sizes[0]]) ** (1 / (sizes[-1] - sizes[0]))
         overall.append((abs(mean / GROWTH - 1), f"{mean:.2f} ×, {row['precision']}"))
     yield from _most(

@@ -68,7 +68,7 @@ def measure(precision: str, threads: int, quick: bool) -> dict[str, Any]:
     with jax.enable_x64(precision == "float64"):
         pairs = list(combinations(range(QUBITS), 2))
         pairs = pairs[::13] if quick else pairs
-        found = _in_turn(pairs, precision, threads, repetitions=3 if quick else 7)
+        found = _in_turn(pairs, precision, threads, repetitions=3 if quick else 21)
     return found | {"growth": _growth(GROWTH[:3] if quick else GROWTH, precision, repetitions=3 if quick else 15)}
 
 
