@@ -20,8 +20,9 @@ from jobs.benchmarks.peers.circuits import ROOT
 
 PATIENCE = 120.0
 """Seconds after which a contestant that does not answer is ended: twice the longest run, and some."""
-SETTLE = 0.01
-"""Seconds between two turns: OpenMP's threads spin for a while after their last work, on the cores of the next one."""
+SETTLE = 0.2
+"""Seconds between two turns. Threads of OpenMP and OpenBLAS keep their cores for a while after their last work: for
+0.1 s after quantumsim's turns, our runs took twice as long."""
 TURN = 0.2
 """Seconds that a turn takes at least, as with `timeit`: shorter runs are repeated in it, and find warm caches."""
 
