@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from qdist_kernels import native
+from qdist_kernels.contraction import scale, update
 from qdist_kernels.namespace import is_jax
+from qdist_kernels.placement import placed, settle
 from qdist_kernels.program import Program
-from qdist_kernels.transfer import placed, scale, settle, update
 
 DOUBLE_ENTRIES = 2**16
 """Vectors with at most this many entries are computed in float64 by programs of many steps: they are in a cache, and

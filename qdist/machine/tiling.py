@@ -11,8 +11,8 @@ import numpy as np
 
 from qdist.machine.plan import Draw, Merge, Operation, Passes, Plan, Read, Scale, Stop, Transfer, batched_by
 from qdist_kernels import Group, Pass, Program, Stage, Step, stages_of
+from qdist_kernels.placement import tiles_for
 from qdist_kernels.program import LARGEST_STEP, Tiles, bits_of
-from qdist_kernels.transfer import tiles_for
 
 
 def tiled(plan: Plan) -> Plan:

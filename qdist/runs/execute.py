@@ -34,7 +34,7 @@ from qdist.runs.report import RankReport, build_result, partial_result
 from qdist.runs.results import Result
 from qdist.runs.strides import strides
 from qdist.runs.sweep import Sweep, run_sweep
-from qdist_kernels.transfer import stays_on_host
+from qdist_kernels.placement import stays_on_host
 
 KEPT_BYTES = 2**25 - 2**13
 """The largest block that glibc takes as a sign of what a process needs again and again."""

@@ -22,7 +22,7 @@ from qdist.runs.job import Job
 from qdist.runs.launch import agree
 from qdist.runs.outcomes import MAX_BITS
 from qdist.runs.sweep import Sweep
-from qdist_kernels.transfer import HOST_ENTRIES
+from qdist_kernels.placement import HOST_ENTRIES
 
 if TYPE_CHECKING:
     from qdist.runs.at_once import AtOnce

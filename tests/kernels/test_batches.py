@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import qdist_kernels as kernels
-from qdist_kernels import batches
+from qdist_kernels import batches, placement
 from qdist_kernels.batches import Entries, chosen, entries_of
 
 pytestmark = pytest.mark.usefixtures("kernel_set")
@@ -148,9 +148,8 @@ def test_products_slices_and_orders_of_batches_are_those_of_each_shot(stored):
 
 
 def test_a_large_batch_with_one_matrix_a_shot_is_the_same_on_a_device(monkeypatch):
-    transfer = __import__("importlib").import_module("qdist_kernels.transfer")
     vectors, matrices = random(SHOTS, 64).astype(np.float32), one_a_shot(4, 4)
-    monkeypatch.setattr(transfer, "stays_on_host", lambda entries: False)
+    monkeypatch.setattr(placement, "stays_on_host", lambda entries: False)
 
     found = kernels.transfer(vectors, entries_of(matrices), dims=DIMS, axes=(0,))
 

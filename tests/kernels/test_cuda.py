@@ -19,8 +19,8 @@ import qdist_kernels as kernels
 from qdist.machine.tiling import groups_of
 from qdist_kernels import build, cuda, native
 from qdist_kernels.native import SUFFIXES
+from qdist_kernels.placement import tiles_for
 from qdist_kernels.program import ON_CUDA, in_one_group, one_step
-from qdist_kernels.transfer import tiles_for
 from tests.kernels.programs import expected, random_program
 
 TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 4e-14}

@@ -1,9 +1,8 @@
-"""Arrays that are aligned and can grow, and products that overwrite a factor."""
+"""Arrays that are aligned and can grow, and where they begin."""
 
 import numpy as np
 import pytest
 
-import qdist_kernels as kernels
 from qdist_kernels.memory import LINE_BYTES, SMALL_BYTES, address, empty, grow
 
 
@@ -40,22 +39,3 @@ def test_arrays_that_were_made_elsewhere_do_not_grow():
     roomy = empty((8,), np.float32, room=2**12)
     for array in (np.ones(4, np.float32), roomy[4:], roomy[::2], roomy.reshape(2, 4)):
         assert grow(array, 64) is None
-
-
-@pytest.mark.parametrize("sizes", [(4**8, 4, 4), (16, 4**7, 4), (2**17, 2, 2), (2**17, 1, 1)], ids=str)
-def test_products_that_grow_in_place_are_those_of_numpy(sizes):
-    rng = np.random.default_rng(0)
-    factors = [rng.normal(size=size).astype(np.float32) for size in sizes]
-    wanted = np.kron(np.kron(factors[0], factors[1]), factors[2])
-
-    first = kernels.outer(factors[0], factors[1], room=wanted.size)
-    found = kernels.outer(first, factors[2], room=wanted.size)
-
-    assert np.allclose(found, wanted)
-    assert found.ctypes.data == first.ctypes.data
-
-
-@pytest.mark.parametrize("dtype", [np.int64, np.complex128])
-def test_large_products_of_other_numbers_are_those_of_numpy(dtype):
-    first, second = np.arange(2**15).astype(dtype), np.arange(4).astype(dtype)
-    assert np.array_equal(kernels.outer(first, second), np.kron(first, second))

@@ -1,6 +1,5 @@
 """Kernels that act in place, and pieces of vectors, against plain NumPy."""
 
-import importlib
 import itertools
 
 import jax
@@ -9,9 +8,8 @@ import numpy as np
 import pytest
 
 import qdist_kernels as kernels
+from qdist_kernels import contraction
 from qdist_kernels.pieces import read_piece, write_piece
-
-transfer = importlib.import_module("qdist_kernels.transfer")
 
 DIMS = (4, 2, 2, 4, 2)
 
@@ -31,9 +29,9 @@ def expected(vector, matrix, axes):
 @pytest.mark.parametrize("library", [np, jnp], ids=["host", "device"])
 @pytest.mark.parametrize("tile", [2**18, 24], ids=["one tile", "many tiles"])
 def test_an_update_leaves_the_digits_where_they_are(axes, library, tile, monkeypatch):
-    monkeypatch.setattr(transfer, "TILE", tile)
-    monkeypatch.setattr(transfer, "GPU_TILE", tile)
-    transfer._compiled_in_place.cache_clear()
+    monkeypatch.setattr(contraction, "TILE", tile)
+    monkeypatch.setattr(contraction, "GPU_TILE", tile)
+    contraction._compiled_in_place.cache_clear()
     size = int(np.prod([DIMS[a] for a in axes]))
     vector, matrix = random(128), random(size, size)
     wanted = expected(vector, matrix, axes)
@@ -41,7 +39,7 @@ def test_an_update_leaves_the_digits_where_they_are(axes, library, tile, monkeyp
     found = kernels.update(library.array(vector), matrix, dims=DIMS, axes=axes)
 
     assert np.allclose(found, wanted, atol=1e-4)
-    transfer._compiled_in_place.cache_clear()
+    contraction._compiled_in_place.cache_clear()
 
 
 def test_an_update_overwrites_the_vector_that_it_is_given():

@@ -1,6 +1,5 @@
 """A state over ranks is the state of one rank, whatever the program, the layout and the number of ranks."""
 
-import importlib
 import itertools
 import threading
 from dataclasses import replace
@@ -25,7 +24,7 @@ from qdist.physics.gates import unitary_gate
 from qdist.physics.states import from_matrix
 from qdist.runs.evolve import evolve
 from qdist.runs.reading import entry
-from qdist_kernels import is_jax, native, staging
+from qdist_kernels import is_jax, native, placement, staging
 from tests.devices import put_on_device
 from tests.random_plans import (
     SHOTS,
@@ -35,8 +34,6 @@ from tests.random_plans import (
     run_alone,
     seen,
 )
-
-transfer = importlib.import_module("qdist_kernels.transfer")
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
 SPLIT = {1: 4**3, 2: 4**3, 4: 4**4, 8: 4**4}
@@ -190,7 +187,7 @@ def test_blocks_pass_through_the_host_in_slices_of_any_size(on_ranks, monkeypatc
 def test_a_rank_with_a_device_and_one_without_understand_each_other(on_ranks, monkeypatch):
     here = threading.local()
     monkeypatch.setattr(native, "is_used", lambda: False)
-    monkeypatch.setattr(transfer, "stays_on_host", lambda entries: here.rank % 2 == 0 or entries <= 4)
+    monkeypatch.setattr(placement, "stays_on_host", lambda entries: here.rank % 2 == 0 or entries <= 4)
     monkeypatch.setattr(exchange, "PIECE_BYTES", 64)
     monkeypatch.setattr(sharding, "make_schedule", wandering(2))
     plan = random_plan(13, 5, 15)

@@ -4,7 +4,6 @@ Two ranks on one GPU are a test of the path that a GPU for each rank takes: own 
 the host. Their seconds say little, as they wait for one another.
 """
 
-import importlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -55,10 +54,9 @@ def numbers_of(result: Any) -> list[float]:
 def by_numpy(qubits: int, depth: int) -> None:
     """The numbers in float64 on the host: no array of JAX is ever made."""
     import qdist as qd
-    from qdist_kernels import is_jax
+    from qdist_kernels import is_jax, placement
 
-    # The package has a function of the same name.
-    vars(importlib.import_module("qdist_kernels.transfer"))["HOST_ENTRIES"] = 2**62
+    placement.HOST_ENTRIES = 2**62
     result = qd.run(moving_job_of(qubits, depth, "float64"))
     assert not any(is_jax(vector) for vector in result.final.evolution.vectors.values())
     emit(numbers=numbers_of(result))

@@ -52,7 +52,7 @@ KIND = "parallel", "dejmps"
 
 def trajectories(precision: str, shots: int) -> dict[str, Any]:
     """From a job to its result; few shots stay on the host, accelerator or not."""
-    from qdist_kernels.transfer import stays_on_host
+    from qdist_kernels.placement import stays_on_host
 
     job = chain_of_four(*KIND, precision, shots)
     prepared = qd.prepare(job, keep_state=False)

@@ -41,7 +41,7 @@ class Warm:
 @contextlib.contextmanager
 def precision_of(plan: Any, precision: str) -> Any:
     """JAX, told to compute in this precision; `None` where small vectors stay on the host, as in a run."""
-    from qdist_kernels.transfer import stays_on_host
+    from qdist_kernels.placement import stays_on_host
 
     if "jax" not in sys.modules and stays_on_host(2**plan.largest * plan.shots):
         yield None

@@ -1,9 +1,7 @@
 """The kernels that move a correlation vector: contract some of its digits, scale it, or slice it.
 
 A vector is a flat array whose last axis has prod(dims) entries, one digit per entry of `dims`; leading axes, if any,
-are a batch. Every function runs in NumPy or JAX, whichever its arguments are. NumPy's arrays stay on the host where
-native kernels are used; without those, or with an accelerator, those of more than `HOST_ENTRIES` entries go to the
-device: smaller ones are cheaper on the host than one dispatch, and cost no compilation.
+are a batch. Every function runs in NumPy or JAX, whichever its arguments are, or where `placement` finds best.
 """
 
 import math
@@ -13,16 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from qdist_kernels import batches, native
+from qdist_kernels import batches, native, placement
 from qdist_kernels.batches import Entries
-from qdist_kernels.memory import empty, grow
-from qdist_kernels.namespace import is_concrete_jax, is_jax, is_traced, matmul, precision_of
-from qdist_kernels.pieces import write_piece
-from qdist_kernels.program import LARGEST_STEP, ON_CUDA, ON_HOST, Step, Tiles, bits_of, one_step
-
-HOST_ENTRIES = 4**10
-"""Vectors with at most this many entries (batch included) stay in NumPy wherever they could go. On two cores at 4¹⁰
-entries NumPy takes 0.7–3.7 ms a contraction and a jitted one 0.9–2.3 ms, plus 70–90 ms to compile each position."""
+from qdist_kernels.memory import empty
+from qdist_kernels.namespace import is_concrete_jax, is_jax, is_traced, matmul
+from qdist_kernels.products import outer
+from qdist_kernels.program import LARGEST_STEP, Step, bits_of, one_step
 
 NATIVE_ENTRIES = 2**10
 """Entries up to which NumPy is faster than writing a program for one matrix."""
@@ -32,32 +26,6 @@ TILE = 2**18
 
 GPU_TILE = 2**22
 """The same on a GPU, where a tile is a few launches: on an H200 8 times as fast as `TILE`, and 10 % slower than 2²⁴."""
-
-
-def stays_on_host(entries: int) -> bool:
-    """Whether a NumPy array with this many entries (batch included) is better left where it is."""
-    return entries <= HOST_ENTRIES or (native.is_used() and not native.has_accelerator())
-
-
-def placed(vector: Any) -> Any:
-    """A vector where it is best computed with: a large array of NumPy's goes to an accelerator."""
-    return vector if is_jax(vector) or stays_on_host(vector.size) else _on_device(vector)
-
-
-def zeros(shape: tuple[int, ...], dtype: Any) -> Any:
-    """A vector, or a batch of them, where it is best computed with."""
-    if stays_on_host(math.prod(shape)):
-        return np.zeros(shape, dtype)
-    import jax
-    import jax.numpy as jnp
-
-    with jax.enable_x64(np.dtype(dtype).itemsize == 8):
-        return jnp.zeros(shape, dtype)
-
-
-def tiles_for(entries: int) -> Tiles:
-    """How a vector with this many entries is cut into tiles, by where it is best computed with."""
-    return ON_CUDA if not stays_on_host(entries) and native.has_accelerator() else ON_HOST
 
 
 def view(dims: tuple[int, ...], axes: tuple[int, ...]) -> tuple[list[int], list[int]]:
@@ -176,7 +144,7 @@ def transfer(
     """
     if isinstance(matrix, Entries):
         shots = max(matrix.shots, *(v.shape[0] for v in (vector, other) if v is not None and v.ndim == 2), 1)
-        if not is_jax(vector) and not is_jax(other) and stays_on_host(shots * math.prod(dims)):
+        if not is_jax(vector) and not is_jax(other) and placement.stays_on_host(shots * math.prod(dims)):
             if other is None:
                 return batches.contract(vector, matrix, dims=dims, axes=axes)
             return batches.contract_two(vector, other, matrix, dims=dims, axes=axes, cut=cut)
@@ -189,7 +157,7 @@ def transfer(
         if batched_vector or batched_matrix:
             kernel = _compiled(batched_vector, batched_matrix)
         return kernel(vector, matrix, dims=dims, axes=axes)
-    if is_jax(vector) or is_jax(matrix) or not stays_on_host(_entries(vector, matrix, dims, axes)):
+    if is_jax(vector) or is_jax(matrix) or not placement.stays_on_host(_entries(vector, matrix, dims, axes)):
         return _compiled(batched_vector, batched_matrix)(vector, matrix, dims=dims, axes=axes)
     if batched_vector or batched_matrix:
         return batches.contract(vector, matrix, dims=dims, axes=axes)
@@ -215,10 +183,10 @@ def update(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, 
     """
     lead = vector.shape[:-1]
     is_entries = isinstance(matrix, Entries)
-    if is_entries or (lead and not is_jax(vector) and not is_jax(matrix) and stays_on_host(vector.size)):
+    if is_entries or (lead and not is_jax(vector) and not is_jax(matrix) and placement.stays_on_host(vector.size)):
         return batches.replace(np.asarray(vector), matrix, dims=dims, axes=axes)
     if not is_jax(matrix):
-        vector = placed(vector)
+        vector = placement.placed(vector)
         done = _by_native(vector, matrix, dims, axes)
         if done is not None:
             return done
@@ -228,7 +196,7 @@ def update(vector: Any, matrix: Any, *, dims: tuple[int, ...], axes: tuple[int, 
         order = [*axes, *(k for k in range(len(dims)) if k not in axes)]
         return front.reshape([dims[k] for k in order]).transpose(np.argsort(order)).reshape(*lead, -1)
     if is_jax(vector) or is_jax(matrix):
-        return _compiled_in_place()(_on_device(vector), matrix, dims=dims, axes=axes)
+        return _compiled_in_place()(placement.on_device(vector), matrix, dims=dims, axes=axes)
     _update_on_host(vector.reshape(-1), matrix, dims, axes)
     return vector
 
@@ -239,7 +207,9 @@ def _by_native(vector: Any, numbers: np.ndarray, dims: tuple[int, ...], axes: tu
     is_long = vector.size > NATIVE_ENTRIES
     if not is_long or len(chosen) > LARGEST_STEP or not native.is_used_for(vector, bits):
         return None
-    return native.run(vector, one_step(Step(chosen, numbers), bits, vector.dtype.itemsize, tiles_for(vector.size)))
+    return native.run(
+        vector, one_step(Step(chosen, numbers), bits, vector.dtype.itemsize, placement.tiles_for(vector.size))
+    )
 
 
 def _boxes(tile: list[int], counts: list[int]) -> Iterator[tuple[slice, ...]]:
@@ -277,12 +247,6 @@ def _update_on_host(vector: np.ndarray, matrix: np.ndarray, dims: tuple[int, ...
     for box in _boxes(tile, counts):
         part = array[box].transpose(order)
         part[...] = (matrix @ part.reshape(matrix.shape[1], -1)).reshape(part.shape)
-
-
-def _on_device(vector: Any) -> Any:
-    import jax.numpy as jnp
-
-    return vector if is_jax(vector) else jnp.asarray(vector)
 
 
 def _entries(vector: Any, matrix: Any, dims: tuple[int, ...], axes: tuple[int, ...]) -> int:
@@ -368,132 +332,3 @@ def _compiled_select() -> Callable[..., Any]:
     import jax
 
     return jax.jit(_selected, static_argnames=("dims", "axes", "indices"))
-
-
-def outer(first: Any, second: Any, *, room: int = 0) -> Any:
-    """Tensor product of two vectors, the digits of the second one last; either may have a batch axis.
-
-    v[a, b] = v₁[a] v₂[b]
-
-    Args:
-        first: Shape (…, m). If it has room for the result, it is overwritten; if the device does not have it, both are
-            deleted.
-        second: Shape (…, n).
-        room: Entries that the result may grow to by further products: memory that costs nothing until it is used.
-    """
-    size = max(first.size * second.shape[-1], second.size * first.shape[-1])
-    if not is_jax(first) and not is_jax(second):
-        if stays_on_host(size):
-            is_batch = first.ndim + second.ndim > 2
-            return batches.product(first, second) if is_batch else _outer_on_host(first, second, room)
-        first = _on_device(first)
-    if is_concrete_jax(first) and first.ndim + second.ndim == 2 and not has_room(first, size):
-        return _outer_by_pieces(first, second)
-    if is_concrete_jax(first) or is_concrete_jax(second):
-        return _compiled_outer()(first, second)
-    return _outer(first, second)
-
-
-def has_room(vector: Any, entries: int) -> bool:
-    """Whether the device of a vector of JAX's has room for so many entries beside all that it holds."""
-    stats = next(iter(vector.devices())).memory_stats() or {}
-    free = stats.get("bytes_limit", math.inf) - stats.get("bytes_in_use", 0)
-    return entries * vector.dtype.itemsize <= free
-
-
-def _outer_by_pieces(first: Any, second: Any) -> Any:
-    """The same without factors beside the result: they wait on the host, and come back piece by piece.
-
-    Nothing else is left on the device that could lie in the middle of what the result needs.
-    """
-    import jax.numpy as jnp
-
-    factor, other = np.asarray(first), np.asarray(second)
-    with precision_of(first):
-        for vector in filter(is_jax, (first, second)):
-            vector.delete()
-        size = factor.size * other.size
-        pieces = factor.reshape(min(factor.size, max(1, size // GPU_TILE)), -1)
-        shape = len(pieces), size // len(pieces)
-        product = jnp.zeros(size, factor.dtype)
-        for number, piece in enumerate(pieces):
-            part = _compiled_outer()(piece, other).reshape(1, -1)
-            # Waiting, or parts that are still to be made would be allocated at the same time.
-            product = write_piece(product, part, shape, (number, 0), part.shape).block_until_ready()
-    return product
-
-
-PIECE = 2**16
-"""Entries of a product that are written at a time where it overwrites a factor."""
-
-
-def _outer_on_host(first: np.ndarray, second: np.ndarray, room: int) -> np.ndarray:
-    shape, entries = (first.size, second.size), first.size * second.size
-    dtype = np.result_type(first, second)
-    grown = grow(first, entries) if first.dtype == dtype else None
-    room = room if entries > PIECE else 0
-    if dtype in native.SUFFIXES and native.is_used():
-        out = empty((entries,), dtype, room=room) if grown is None else grown
-        native.outer(np.ascontiguousarray(first, dtype), np.ascontiguousarray(second, dtype), out)
-        return out
-    if grown is None:
-        out = empty(shape, dtype, room=room)
-        return np.multiply(first[:, None], second, out=out).reshape(-1)
-    # From the end: what is read has not been overwritten yet.
-    out, step = grown.reshape(shape), max(1, PIECE // shape[1])
-    for end in range(shape[0], 0, -step):
-        start = max(0, end - step)
-        np.multiply(first[start:end, None].copy(), second, out=out[start:end])
-    return grown
-
-
-def _outer(first: Any, second: Any) -> Any:
-    product = first[..., :, None] * second[..., None, :]
-    return product.reshape(*product.shape[:-2], -1)
-
-
-@cache
-def _compiled_outer() -> Callable[..., Any]:
-    import jax
-
-    return jax.jit(_outer)
-
-
-ROW = 2**10
-"""Products that are summed in the vectors' own precision; the sums of rows are added up in float64 on the host."""
-
-
-def inner(first: Any, second: Any) -> Any:
-    """Inner product of two vectors of one length, without a copy of either.
-
-    Σ_i v₁[i] v₂[i]
-    """
-    if not is_jax(first) and not is_jax(second):
-        rows = np.einsum("ab,ab->a", *(np.asarray(v).reshape(-1, min(ROW, v.size)) for v in (first, second)))
-        return float(rows.sum(dtype=float))
-    if is_traced(first) or is_traced(second):
-        return (first * second).sum()
-    with precision_of(first if is_jax(first) else second):
-        return float(np.asarray(_compiled_inner()(first, second)).sum(dtype=float))
-
-
-def _row_sums(first: Any, second: Any) -> Any:
-    return (first * second).reshape(-1, min(ROW, first.size)).sum(axis=1)
-
-
-@cache
-def _compiled_inner() -> Callable[..., Any]:
-    import jax
-
-    return jax.jit(_row_sums)
-
-
-def settle(vector: Any) -> Any:
-    """The end of an operation on a concrete vector: a small one comes back to the host, a large one is waited for.
-
-    On the host the next operations on a small vector are cheaper. Without waiting, the outputs of many operations
-    that have not begun would be allocated at the same time.
-    """
-    if not is_concrete_jax(vector):
-        return vector
-    return np.array(vector) if vector.size <= HOST_ENTRIES else vector.block_until_ready()
