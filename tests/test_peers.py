@@ -133,6 +133,16 @@ def test_a_promise_is_judged_on_both_sides_of_its_limit():
     assert not verdicts(found)["All that compute agree to 1e-05 and 1e-10"]
 
 
+@pytest.mark.parametrize(("factor", "is_kept"), [(2.95, False), (3.05, True), (4.95, True), (5.05, False)])
+def test_growth_may_be_a_quarter_off_both_ways(factor, is_kept):
+    found = a_record(60)
+    small, large = found["roofline"][0]["growth"]
+    large["wall"] = [factor * small["wall"][0]]
+    kept = verdicts(found)
+    assert kept["Growth of an operation, each qubit more"] == is_kept
+    assert kept["Growth of an operation, 9–13 qubits, mean"] == is_kept
+
+
 def test_ratios_are_against_what_is_best_for_the_peer():
     (row,) = a_record(7)["warm"]
     assert judged.ratio(row, "aer") == pytest.approx(7)

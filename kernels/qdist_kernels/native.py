@@ -118,10 +118,10 @@ def _host() -> Any:
 def opened(path: Path) -> Any:
     """A build of the library that knows what its functions take: whoever calls them makes no object of every number."""
     library = ctypes.CDLL(str(path))
-    pointer, long, short = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+    pointer, int64, int32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
     for suffix in SUFFIXES.values():
-        getattr(library, f"qdist_passes_{suffix}").argtypes = (pointer, long, short, pointer, pointer, short)
-        getattr(library, f"qdist_outer_{suffix}").argtypes = (pointer, long, pointer, long, pointer, short)
+        getattr(library, f"qdist_passes_{suffix}").argtypes = (pointer, int64, int32, pointer, pointer, int32)
+        getattr(library, f"qdist_outer_{suffix}").argtypes = (pointer, int64, pointer, int64, pointer, int32)
         getattr(library, f"qdist_contract_{suffix}").argtypes = (pointer,) * 8
     return library
 
@@ -149,7 +149,7 @@ def run(vector: Any, program: Program) -> Any:
 
 
 def call(library: Any, vector: np.ndarray, bits: int, code: np.ndarray, numbers: np.ndarray) -> None:
-    """The same for NumPy's, by one build of the library."""
+    """The same for NumPy's, by a build of the library that `opened` gave."""
     if not vector.flags.c_contiguous:
         raise ValueError("A vector must be contiguous to be changed by native kernels, but is a slice. Copy it.")
     function = getattr(library, f"qdist_passes_{SUFFIXES[vector.dtype]}")

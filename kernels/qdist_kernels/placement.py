@@ -45,6 +45,7 @@ def tiles_for(entries: int) -> Tiles:
 
 
 def on_device(vector: Any) -> Any:
+    """An array as one of JAX's, where JAX computes."""
     import jax.numpy as jnp
 
     return vector if is_jax(vector) else jnp.asarray(vector)

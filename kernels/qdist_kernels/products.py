@@ -70,7 +70,7 @@ def _outer_on_host(first: np.ndarray, second: np.ndarray, room: int) -> np.ndarr
     dtype = np.result_type(first, second)
     grown = grow(first, entries) if first.dtype == dtype else None
     room = room if entries > PIECE else 0
-    if dtype in native.SUFFIXES and native.is_used():
+    if entries and dtype in native.SUFFIXES and native.is_used():
         out = empty((entries,), dtype, room=room) if grown is None else grown
         native.outer(np.ascontiguousarray(first, dtype), np.ascontiguousarray(second, dtype), out)
         return out

@@ -24,6 +24,7 @@ from qdist.machine.ranks import (
     memory_settings,
     own_cores,
 )
+from qdist_kernels import settings
 
 WRONG, BROKEN, STOPPED = 2, 1, 130
 PATIENCE = 2.0
@@ -63,6 +64,7 @@ def start(environ: MutableMapping[str, str]) -> Comm:
         environ.update(memory_settings(environ, gpu_count()))
         return comm
     environ.update(_share(comm, environ))
+    settings.threads.cache_clear()  # a script may have computed something already
     # CUDA reads the variables when it is asked first.
     gpus = comm.gather((platform.node(), gpu_identity()))
     return replace(comm, gpu_size=gpus.count(gpus[comm.rank]))  # type: ignore[type-var]

@@ -1,4 +1,4 @@
-"""The kernels against plain einsum, on the host and on the device, alone and in batches."""
+"""Contractions, scalings and slices against plain einsum, on the host and on the device, alone and in batches."""
 
 import itertools
 
@@ -67,3 +67,15 @@ def test_selecting_index_zero_is_a_slice():
     found = kernels.select(vector, dims=DIMS, axes=(1, 4))
 
     assert np.array_equal(found, vector.reshape(DIMS)[:, 0, :, :, 0].reshape(-1))
+
+
+@pytest.mark.parametrize("library", [np, jnp], ids=["host", "device"])
+@pytest.mark.parametrize("axes", [a for k in (1, 2, 3, 4, 5) for a in itertools.combinations(range(5), k)])
+def test_selecting_keeps_the_entries_with_these_digits(library, axes):
+    vector = random(2, 256)
+    for indices in itertools.product(*(range(DIMS[a]) for a in axes)):
+        place = [slice(None)] * 5
+        for axis, index in zip(axes, indices, strict=True):
+            place[axis] = index
+        wanted = vector.reshape(2, *DIMS)[(slice(None), *place)].reshape(2, -1)
+        assert np.array_equal(kernels.select(library.array(vector), dims=DIMS, axes=axes, indices=indices), wanted)

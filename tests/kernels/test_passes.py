@@ -1,6 +1,5 @@
 """Passes by every set of kernels, and every way to compile them, against plain NumPy."""
 
-import importlib
 import itertools
 import os
 import subprocess
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 import qdist_kernels as kernels
-from qdist_kernels import build, native, settings
+from qdist_kernels import build, native, passes, settings
 from qdist_kernels.program import in_one_group
 from tests.kernels.programs import expected, lone_program, random_program, trading_program
 
@@ -30,7 +29,7 @@ MACHINES = {
 @pytest.fixture(autouse=True)
 def every_vector_in_its_own_precision(monkeypatch):
     """Small float32 vectors are computed in float64 otherwise."""
-    monkeypatch.setattr(importlib.import_module("qdist_kernels.passes"), "DOUBLE_ENTRIES", 0)
+    monkeypatch.setattr(passes, "DOUBLE_ENTRIES", 0)
 
 
 def has_instructions(name):
@@ -79,6 +78,12 @@ def test_the_number_of_threads_does_not_change_a_bit(threads, kernel_set, monkey
     wanted = kernels.run_passes(vector.copy(), program)
     monkeypatch.setattr(native.settings, "threads", lambda: threads)
     assert np.array_equal(kernels.run_passes(vector.copy(), program), wanted)
+
+
+@pytest.mark.parametrize(("asked", "given"), [("3", 3), ("0", None), ("many", None), ("", None)])
+def test_the_environment_says_how_many_threads_there_are(asked, given, monkeypatch):
+    monkeypatch.setenv("NPROC", asked)
+    assert settings.threads.__wrapped__() == (given or len(os.sched_getaffinity(0)))
 
 
 def test_passes_overwrite_the_vector_that_they_are_given():
@@ -153,8 +158,7 @@ def test_the_library_is_compiled_once_and_found_again_without_jax(tmp_path):
 
 def test_small_float32_vectors_are_rounded_once(monkeypatch, kernel_set):
     """Ten thousand rotations in float32 would be off by 1e-4."""
-    module = importlib.import_module("qdist_kernels.passes")
-    monkeypatch.setattr(module, "DOUBLE_ENTRIES", 2**8)
+    monkeypatch.setattr(passes, "DOUBLE_ENTRIES", 2**8)
     rotation = np.eye(4)
     rotation[1:3, 1:3] = [[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]]
     step = kernels.Step((3, 2), rotation)
@@ -162,5 +166,5 @@ def test_small_float32_vectors_are_rounded_once(monkeypatch, kernel_set):
     vector = np.random.default_rng(0).normal(size=2**8).astype(np.float32)
     wanted = kernels.run_passes(vector.astype(float), program)
     assert np.allclose(kernels.run_passes(vector.copy(), program), wanted, rtol=0, atol=1e-6)
-    monkeypatch.setattr(module, "MANY_STEPS", 10**4 + 1)
+    monkeypatch.setattr(passes, "MANY_STEPS", 10**4 + 1)
     assert not np.allclose(kernels.run_passes(vector, program), wanted, rtol=0, atol=1e-6)

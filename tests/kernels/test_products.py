@@ -14,7 +14,7 @@ def random(*shape):
 
 
 @pytest.mark.parametrize("sizes", [(4**8, 4, 4), (16, 4**7, 4), (2**17, 2, 2), (2**17, 1, 1)], ids=str)
-def test_products_that_grow_in_place_are_those_of_numpy(sizes):
+def test_products_that_grow_in_place_are_those_of_numpy(sizes, kernel_set):
     rng = np.random.default_rng(0)
     factors = [rng.normal(size=size).astype(np.float32) for size in sizes]
     wanted = np.kron(np.kron(factors[0], factors[1]), factors[2])
@@ -24,6 +24,10 @@ def test_products_that_grow_in_place_are_those_of_numpy(sizes):
 
     assert np.allclose(found, wanted)
     assert found.ctypes.data == first.ctypes.data
+
+
+def test_a_product_with_nothing_is_nothing(kernel_set):
+    assert kernels.outer(np.ones(4), np.ones(0)).shape == (0,)
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.complex128])
@@ -58,3 +62,10 @@ def test_factors_of_a_product_that_fills_the_device_wait_on_the_host(first, seco
     assert found.dtype == dtype
     assert np.array_equal(found, np.multiply.outer(a, b).reshape(-1))
     assert all(array.is_deleted() for array in on_device)
+
+
+@pytest.mark.parametrize("library", [np, jnp], ids=["host", "device"])
+def test_a_long_inner_product_is_summed_in_double_precision(library):
+    ones = np.full(2**22, 0.1, np.float32)
+    found = kernels.inner(library.array(ones), library.array(ones))
+    assert found == pytest.approx(float(np.float32(0.1)) ** 2 * 2**22, rel=1e-6)

@@ -74,18 +74,6 @@ def test_an_update_can_be_differentiated():
 
 
 @pytest.mark.parametrize("library", [np, jnp], ids=["host", "device"])
-@pytest.mark.parametrize("axes", [a for k in (1, 2, 3, 4, 5) for a in itertools.combinations(range(5), k)])
-def test_selecting_keeps_the_entries_with_these_digits(library, axes):
-    vector = random(2, 128)
-    for indices in itertools.product(*(range(DIMS[a]) for a in axes)):
-        place = [slice(None)] * 5
-        for axis, index in zip(axes, indices, strict=True):
-            place[axis] = index
-        wanted = vector.reshape(2, *DIMS)[(slice(None), *place)].reshape(2, -1)
-        assert np.array_equal(kernels.select(library.array(vector), dims=DIMS, axes=axes, indices=indices), wanted)
-
-
-@pytest.mark.parametrize("library", [np, jnp], ids=["host", "device"])
 def test_taking_entries_and_boxes_and_writing_boxes_back(library):
     vector = random(2, 128)
     positions = np.array([0, 127, 5, 64])
@@ -100,10 +88,3 @@ def test_taking_entries_and_boxes_and_writing_boxes_back(library):
     wanted = vector.reshape(2, 8, 16).copy()
     wanted[box] = 9
     assert np.array_equal(written, wanted.reshape(2, 128))
-
-
-@pytest.mark.parametrize("library", [np, jnp], ids=["host", "device"])
-def test_a_long_inner_product_is_summed_in_double_precision(library):
-    ones = np.full(2**22, 0.1, np.float32)
-    found = kernels.inner(library.array(ones), library.array(ones))
-    assert found == pytest.approx(float(np.float32(0.1)) ** 2 * 2**22, rel=1e-6)

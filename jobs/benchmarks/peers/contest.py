@@ -18,7 +18,7 @@ import numpy as np
 
 from jobs.benchmarks.peers.circuits import ROOT
 
-PATIENCE = 120.0
+PATIENCE = 200.0
 """Seconds after which a contestant that does not answer is ended: twice the longest run, and some."""
 SETTLE = 0.2
 """Seconds between two turns. Threads of OpenMP and OpenBLAS keep their cores for a while after their last work: for

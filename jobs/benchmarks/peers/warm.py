@@ -12,7 +12,7 @@ from jobs.benchmarks.peers.contestants import contestant
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 """Of half the sum of all differences of probabilities, and of ⟨Z…Z⟩."""
 LARGEST_CHECKED = 12
-"""Qubits up to which all probabilities are compared; above only ⟨Z…Z⟩, since a run takes a minute."""
+"""Qubits up to which all probabilities are compared; above only ⟨Z…Z⟩, since a run takes minutes."""
 LONGEST = {"aer": 90.0}
 """Seconds of a run, as foretold from the next smaller size, above which a contestant sits a case out."""
 LONGEST_OF_OTHERS = 4.0
