@@ -108,7 +108,7 @@ def a_record(factor):
     files = [{"file": "qft_n4", "qubits": 4, "wall": {"qdist": [1.0], "aer": [1.6]}, "agree": True, "difference": 0.0}]
     rounding = [{"file": "24", "qubits": 8, "steps": 9, "probabilities": 1e-7, "correlators": 1e-6}]
     growth = {"two_qubit": 8, "passes": 3, "state_bytes": 2**20, "peak_bytes": 2**20}
-    sizes = [{"qubits": n, "operations": 9, "wall": [4.0**n], **growth} for n in (12, 13)]
+    sizes = [{"qubits": n, "operations": 9, "wall": [5.0**n], "operating": [4.0**n], **growth} for n in (12, 13)]
     roofline = {"precision": "float32", "qubits": 12, "scaling": {"jax": [2.0], "numpy": [1.0]}, "growth": sizes}
     roofline["pairs"] = [{"digits": [0, 1], "wall": [1.5]}]
     return found | {
@@ -137,7 +137,7 @@ def test_a_promise_is_judged_on_both_sides_of_its_limit():
 def test_growth_may_be_a_quarter_off_both_ways(factor, is_kept):
     found = a_record(60)
     small, large = found["roofline"][0]["growth"]
-    large["wall"] = [factor * small["wall"][0]]
+    large["operating"] = [factor * small["operating"][0]]
     kept = verdicts(found)
     assert kept["Growth of an operation, each qubit more"] == is_kept
     assert kept["Growth of an operation, 9–13 qubits, mean"] == is_kept
@@ -157,6 +157,15 @@ def test_a_record_becomes_tables(tmp_path):
     assert "| brickwork | float32 | 60 |" in table.summary(record.read(path))
     assert "| Chain of 4 nodes: at least 100,000 trajectories a second | 1e+04 (float32) | **FAIL** |" in text
     assert "| Cold process, each file: no slower than Aer's | 1.6 (qft_n4.qasm) | PASS |" in text
+
+
+def test_a_section_that_is_measured_again_says_so_and_is_refused_elsewhere():
+    old, now = a_record(60), a_record(70) | {"date": "2030-01-01", "load_before": 0.2}
+    found = record.again(old, now, ["roofline"])
+    assert found["warm"] == old["warm"]
+    assert ", roofline again on 2030-01-01 with 0.2. python" in table.summary(found)
+    with pytest.raises(SystemExit, match=r"`threads` of the record must be 3 as here, but is 2"):
+        record.again(old, now | {"threads": 3}, ["roofline"])
 
 
 def test_an_old_record_is_refused(tmp_path):

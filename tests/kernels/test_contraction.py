@@ -72,7 +72,7 @@ def test_selecting_index_zero_is_a_slice():
 @pytest.mark.parametrize("library", [np, jnp], ids=["host", "device"])
 @pytest.mark.parametrize("axes", [a for k in (1, 2, 3, 4, 5) for a in itertools.combinations(range(5), k)])
 def test_selecting_keeps_the_entries_with_these_digits(library, axes):
-    vector = random(2, 256)
+    vector = random(2, 256).astype(np.float32)
     for indices in itertools.product(*(range(DIMS[a]) for a in axes)):
         place = [slice(None)] * 5
         for axis, index in zip(axes, indices, strict=True):

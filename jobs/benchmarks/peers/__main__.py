@@ -1,8 +1,9 @@
 """All benchmarks against the peers, in one command.
 
-    python -m jobs.benchmarks.peers                        # everything, about 25 minutes on two cores
+    python -m jobs.benchmarks.peers                        # everything, about 50 minutes on two cores
     python -m jobs.benchmarks.peers --quick                # a minute
     python -m jobs.benchmarks.peers --only warm,cold       # some of warm, cold, roofline, network, accuracy
+    python -m jobs.benchmarks.peers --only warm --again RECORD.json    # measured again, and replaced in a record
     python -m jobs.benchmarks.peers --table RECORD.json    # the tables of a record; --summary for the short ones
 
 Run it where the repository is. `pip install -e '.[benchmarks]'` brings the peers; those that are missing are skipped.
@@ -34,6 +35,9 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections, with commas between")
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     parser.add_argument("--out", type=Path, help="where the record goes; among the others unless given")
+    parser.add_argument(
+        "--again", type=Path, metavar="RECORD", help="sections replace those of this record, which says so"
+    )
     parser.add_argument("--table", type=Path, metavar="RECORD", help="print the tables of a record, run nothing")
     parser.add_argument("--summary", type=Path, metavar="RECORD", help="the same, ratios and promises only")
     options = parser.parse_args()
@@ -53,13 +57,16 @@ def main() -> int:
     found = record.start(names, options.threads, quick=options.quick)
     if found["load_before"] > BUSY:
         say(f"The load is {found['load_before']:.1f}: others compute here, and all times are too long. Wait for them.")
+    if options.again:
+        found = record.again(record.read(options.again), found, sections)
     started = time.perf_counter()
     for name in sections:
         found[name] = SECTIONS[name].run(names, options.threads, quick=options.quick, say=say)
         say(f"{name} is done after {time.perf_counter() - started:.0f} s.")
-    found["wall_seconds"] = time.perf_counter() - started
-    found["load_after"] = os.getloadavg()[0]
-    say(f"Written: {record.write(found, options.out)}")
+    if not options.again:
+        found["wall_seconds"] = time.perf_counter() - started
+        found["load_after"] = os.getloadavg()[0]
+    say(f"Written: {record.write(found, options.out or options.again)}")
     print(table.markdown(found))
     return 0 if all(one.is_kept for one in judged.figures(found)) else 1
 

@@ -30,6 +30,17 @@ def start(names: Sequence[str], threads: int, *, quick: bool) -> dict[str, Any]:
     }
 
 
+def again(old: dict[str, Any], now: dict[str, Any], sections: Sequence[str]) -> dict[str, Any]:
+    """A record some of whose sections are measured again, where and with what the others were measured."""
+    for key in ("quick", "machine", "threads", "kernels", "versions"):
+        if old[key] != now[key]:
+            raise SystemExit(
+                f"`{key}` of the record must be {now[key]} as here, but is {old[key]}. Make the record anew."
+            )
+    entry = {"sections": list(sections), "date": now["date"], "load_before": now["load_before"]}
+    return old | {"again": [*old.get("again", ()), entry]}
+
+
 def machine() -> dict[str, Any]:
     """Processor, cores and memory."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []

@@ -33,7 +33,7 @@ def run(names: Sequence[str], threads: int, *, quick: bool, say: Any) -> list[di
 
     Returns:
         For each precision `scaling` (seconds of each repetition, by how it is done), `pairs` (digits and seconds) and
-        `growth` (qubits, operations, passes and seconds of whole noisy brickworks).
+        `growth` (of noisy brickworks: qubits, operations on the state of all, passes, seconds of all and of these).
     """
     found = []
     for precision in ("float32",) if quick else ("float32", "float64"):
@@ -135,22 +135,18 @@ def _growth(sizes: Sequence[int], precision: str, *, repetitions: int) -> list[d
     rows, runs = [], []
     for size in sizes:
         ready = Ready(brickwork(size), precision)
-        growth, seconds = peak_growth(ready.run), _timed_runs(ready, 1)
+        growth, seconds = peak_growth(ready.run), ready.warm.seconds()[0]
         state = 4**size * np.dtype(precision).itemsize
-        rows.append({"qubits": size, **ready.facts(), "state_bytes": state, "peak_bytes": growth, "wall": []})
+        rows.append(
+            {"qubits": size, **ready.facts(), "state_bytes": state, "peak_bytes": growth, "wall": [], "operating": []}
+        )
         runs.append((ready, runs_a_turn(seconds)))
     for _ in range(repetitions):
         for row, (ready, count) in zip(rows, runs, strict=True):
-            row["wall"].append(_timed_runs(ready, count))
+            wall, operating = np.mean([ready.warm.seconds() for _ in range(count)], axis=0)
+            row["wall"].append(float(wall))
+            row["operating"].append(float(operating))
     return rows
-
-
-def _timed_runs(ready: Ready, count: int) -> float:
-    """Seconds of one of so many runs."""
-    started = time.perf_counter()
-    for _ in range(count):
-        ready.warm.execute()
-    return (time.perf_counter() - started) / count
 
 
 def peak_growth(function: Callable[[], Any]) -> int | None:

@@ -43,7 +43,10 @@ def _head(record: dict[str, Any]) -> str:
     names = ", ".join(f"{name} {version}" for name, version in versions.items())
     cpu = f"{machine['cpu']} ({', '.join(machine['vector_instructions'])})"
     cores = f"{record['threads']} threads on {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB"
-    return f"{record['date']}, {cpu}, {cores}, load {record['load_before']:.1f}. {names}."
+    loads = [f"load {record['load_before']:.1f}"]
+    for one in record.get("again", ()):
+        loads.append(f"{' and '.join(one['sections'])} again on {one['date']} with {one['load_before']:.1f}")
+    return f"{record['date']}, {cpu}, {cores}, {', '.join(loads)}. {names}."
 
 
 def rows_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

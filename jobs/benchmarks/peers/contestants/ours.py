@@ -2,6 +2,9 @@
 
 import contextlib
 import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,15 +26,23 @@ class Warm:
         self.precision = job.precision
         self.plan = tiled(qd.prepare(job, keep_state=keep_state).plan)
 
-    def execute(self) -> Any:
-        """All vectors at the end, computed."""
+    def execute(self, progress: Callable[[int], object] | None = None) -> Any:
+        """All vectors at the end, computed; `progress` is called after each operation."""
         from qdist.runs.evolve import evolve
 
         with precision_of(self.plan, self.precision) as jax:
-            evolution = evolve(self.plan, np.dtype(self.precision))
+            evolution = evolve(self.plan, np.dtype(self.precision), progress=progress)
             if jax is not None:
                 jax.block_until_ready(list(evolution.vectors.values()))
         return evolution
+
+    def seconds(self) -> tuple[float, float]:
+        """Of a run, and of those operations in it that read the vector of all qubits."""
+        times = [time.perf_counter()]
+        self.execute(lambda _: times.append(time.perf_counter()))
+        state = {id(one) for one in of_state(self.plan)}
+        each = zip(self.plan.operations, pairwise(times), strict=True)
+        return times[-1] - times[0], sum(end - start for one, (start, end) in each if id(one) in state)
 
     def facts(self) -> dict[str, Any]:
         """What the plan says of itself: operations after fusion, and how often they pass over the state."""
