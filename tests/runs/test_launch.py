@@ -181,11 +181,9 @@ def test_a_rank_leaves_cores_to_the_others_before_anything_counts_them():
 @under_mpi
 def test_a_script_that_has_computed_already_leaves_cores_to_the_others_as_well():
     body = "import os, qdist as qd\nfrom qdist_kernels import settings\nsettings.threads()\n"
-    body += "with qd.connected(os.environ): print(settings.threads(), os.environ['NPROC'], flush=True)"
-    code, out, err = python("-c", body, ranks=2)
-    assert (code, err) == (0, "")
-    assert all(line.split()[0] == line.split()[1] for line in out.splitlines())
-    assert len(out.splitlines()) == 2
+    body += "with qd.connected(os.environ) as comm:\n    found = comm.gather((settings.threads(), os.environ['NPROC']))\n"
+    body += "    print(all(str(threads) == share for threads, share in found), len(found)) if comm.rank == 0 else None"
+    assert python("-c", body, ranks=2) == (0, "True 2\n", "")
 
 
 @under_mpi
