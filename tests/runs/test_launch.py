@@ -38,6 +38,18 @@ cli.main(["run", sys.argv[1]])
 """
 
 
+COMPUTED_ALREADY = """
+import os
+import qdist as qd
+from qdist_kernels import settings
+settings.threads()
+with qd.connected(os.environ) as comm:
+    found = comm.gather((settings.threads(), os.environ["NPROC"]))
+    if comm.rank == 0:
+        print(all(str(threads) == share for threads, share in found), len(found))
+"""
+
+
 def python(*arguments, ranks=0, **variables):
     """Run Python, on several ranks if so asked: exit code, stdout, stderr."""
     start = [str(MPIEXEC), "-n", str(ranks)] if ranks else []
@@ -180,10 +192,7 @@ def test_a_rank_leaves_cores_to_the_others_before_anything_counts_them():
 
 @under_mpi
 def test_a_script_that_has_computed_already_leaves_cores_to_the_others_as_well():
-    body = "import os, qdist as qd\nfrom qdist_kernels import settings\nsettings.threads()\n"
-    body += "with qd.connected(os.environ) as comm:\n    found = comm.gather((settings.threads(), os.environ['NPROC']))\n"
-    body += "    print(all(str(threads) == share for threads, share in found), len(found)) if comm.rank == 0 else None"
-    assert python("-c", body, ranks=2) == (0, "True 2\n", "")
+    assert python("-c", COMPUTED_ALREADY, ranks=2) == (0, "True 2\n", "")
 
 
 @under_mpi
