@@ -175,6 +175,15 @@ def test_an_old_record_is_refused(tmp_path):
         record.read(path)
 
 
+@pytest.mark.parametrize("content", [None, "", "[]", "\x00"])
+def test_what_is_no_record_is_refused_in_a_sentence(content, tmp_path):
+    path = tmp_path / "none.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SystemExit, match=r"A record must be a JSON file that the race wrote, but .*none.json is none"):
+        record.read(path)
+
+
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
 def test_a_record_that_comes_with_the_project_names_no_machine_and_renders(path):
     text = path.read_text(encoding="utf-8")

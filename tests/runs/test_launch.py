@@ -162,7 +162,8 @@ def test_an_exit_code_survives_the_launcher():
 
 @under_mpi
 def test_ctrl_c_is_told_once_and_a_second_one_ends_all_ranks():
-    body = "print('computing', flush=True)\n    while True: time.sleep(0.02); comm.barrier()"
+    # Both ranks are there, and know what to do with a signal, before one of them says so.
+    body = "comm.barrier()\n    print('computing', flush=True)\n    while True: time.sleep(0.02); comm.barrier()"
     command = [str(MPIEXEC), "-n", "2", sys.executable, "-c", FAKE_RUN.format(body=body), str(JOB)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     process = subprocess.Popen(command, env=ENVIRONMENT, start_new_session=True, **pipes)

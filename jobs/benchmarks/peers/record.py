@@ -65,7 +65,11 @@ def write(record: dict[str, Any], path: Path | None) -> Path:
 
 
 def read(path: Path) -> dict[str, Any]:
-    record = json.loads(path.read_text(encoding="utf-8"))
-    if record.get("format") != FORMAT:
-        raise SystemExit(f"`format` of {path} must be {FORMAT}, but is {record.get('format')}. Make the record again.")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        found = record.get("format")
+    except (OSError, ValueError, AttributeError) as problem:
+        raise SystemExit(f"A record must be a JSON file that the race wrote, but {path} is none: {problem}.") from None
+    if found != FORMAT:
+        raise SystemExit(f"`format` of {path} must be {FORMAT}, but is {found}. Make the record again.")
     return record
