@@ -170,8 +170,8 @@ def test_a_section_that_is_measured_again_says_so_and_is_refused_elsewhere():
 
 def test_an_old_record_is_refused(tmp_path):
     path = tmp_path / "old.json"
-    path.write_text(json.dumps({"format": 0}))
-    with pytest.raises(SystemExit, match=r"`format` of .* must be 1, but is 0"):
+    path.write_text(json.dumps({"format": 1}))
+    with pytest.raises(SystemExit, match=r"`format` of .* must be 2, but is 1"):
         record.read(path)
 
 

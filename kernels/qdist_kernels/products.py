@@ -11,6 +11,12 @@ from qdist_kernels.memory import empty, grow
 from qdist_kernels.namespace import is_concrete_jax, is_jax, is_traced, precision_of
 from qdist_kernels.pieces import write_piece
 
+PIECE = 2**16
+"""Entries of a product that are written at a time where it overwrites a factor."""
+
+GPU_PIECE = 2**22
+"""Entries that are written at a time where a product fills the device."""
+
 
 def outer(first: Any, second: Any, *, room: int = 0) -> Any:
     """Tensor product of two vectors, the digits of the second one last; either may have a batch axis.
@@ -56,13 +62,6 @@ def _outer_by_pieces(first: Any, second: Any) -> Any:
             # Waiting, or parts that are still to be made would be allocated at the same time.
             product = write_piece(product, part, shape, (number, 0), part.shape).block_until_ready()
     return product
-
-
-PIECE = 2**16
-"""Entries of a product that are written at a time where it overwrites a factor."""
-
-GPU_PIECE = 2**22
-"""Entries that are written at a time where a product fills the device."""
 
 
 def _outer_on_host(first: np.ndarray, second: np.ndarray, room: int) -> np.ndarray:

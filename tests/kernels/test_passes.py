@@ -74,9 +74,9 @@ def test_every_build_gives_the_same(machine, tmp_path):
 def test_the_number_of_threads_does_not_change_a_bit(threads, kernel_set, monkeypatch):
     rng = np.random.default_rng(1)
     program, vector = random_program(15, rng), rng.normal(size=2**15).astype(np.float32)
-    monkeypatch.setattr(native.settings, "threads", lambda: 1)
+    monkeypatch.setattr(settings, "threads", lambda: 1)
     wanted = kernels.run_passes(vector.copy(), program)
-    monkeypatch.setattr(native.settings, "threads", lambda: threads)
+    monkeypatch.setattr(settings, "threads", lambda: threads)
     assert np.array_equal(kernels.run_passes(vector.copy(), program), wanted)
 
 

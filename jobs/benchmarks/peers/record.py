@@ -12,7 +12,7 @@ from typing import Any
 from jobs.benchmarks.peers.contestants import contestant
 
 FOLDER = Path(__file__).parents[1] / "records"
-FORMAT = 1
+FORMAT = 2
 
 
 def start(names: Sequence[str], threads: int, *, quick: bool) -> dict[str, Any]:
